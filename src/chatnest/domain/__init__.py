@@ -1,0 +1,129 @@
+"""The core: policies as pure functions, and the one use case over ports.
+
+Needs the standard library alone, so that it can be used under any transport. The names here are
+for those who call it and for those who write a provider; the modules have the rest.
+"""
+
+from chatnest.domain.admission import Admitted, RateRule, RateStatus, Refusal, RefusalCode
+from chatnest.domain.answer import Answer
+from chatnest.domain.budget import Balance, BudgetRule, Unit
+from chatnest.domain.chat import ChatService, Target, UsageView
+from chatnest.domain.errors import (
+    BusyError,
+    ChatNestError,
+    ConfigurationError,
+    Failure,
+    FailureKind,
+    IllegalEventError,
+    InvalidRequestError,
+    ProviderError,
+    PublicError,
+    StoreUnavailableError,
+)
+from chatnest.domain.events import (
+    ChatEvent,
+    Delta,
+    EventBatch,
+    Failed,
+    Finished,
+    FinishReason,
+    ProviderBatch,
+    ProviderEvent,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    UsageReported,
+)
+from chatnest.domain.messages import Message, Role, ToolCall
+from chatnest.domain.policy import ChatPolicy, TimeLimits, UnknownPrice
+from chatnest.domain.ports import (
+    CallReport,
+    ChatProvider,
+    Clock,
+    LedgerStore,
+    Observer,
+    PriceBook,
+    ProviderCall,
+    ProviderStream,
+    Randomness,
+    Timer,
+    TokenCounter,
+    TokenOverhead,
+)
+from chatnest.domain.profiles import HardCaps, Profile, Profiles, Wishes
+from chatnest.domain.rate_limit import Algorithm, Quota
+from chatnest.domain.requests import ChatRequest, Principal
+from chatnest.domain.retry import RetryPolicy, failure_from_response
+from chatnest.domain.usage import Price, TokenUsage
+from chatnest.domain.windows import Period, Window
+
+__all__ = [
+    "Admitted",
+    "Algorithm",
+    "Answer",
+    "Balance",
+    "BudgetRule",
+    "BusyError",
+    "CallReport",
+    "ChatEvent",
+    "ChatNestError",
+    "ChatPolicy",
+    "ChatProvider",
+    "ChatRequest",
+    "ChatService",
+    "Clock",
+    "ConfigurationError",
+    "Delta",
+    "EventBatch",
+    "Failed",
+    "Failure",
+    "FailureKind",
+    "FinishReason",
+    "Finished",
+    "HardCaps",
+    "IllegalEventError",
+    "InvalidRequestError",
+    "LedgerStore",
+    "Message",
+    "Observer",
+    "Period",
+    "Price",
+    "PriceBook",
+    "Principal",
+    "Profile",
+    "Profiles",
+    "ProviderBatch",
+    "ProviderCall",
+    "ProviderError",
+    "ProviderEvent",
+    "ProviderStream",
+    "PublicError",
+    "Quota",
+    "Randomness",
+    "RateRule",
+    "RateStatus",
+    "ReasoningDelta",
+    "Refusal",
+    "RefusalCode",
+    "RetryPolicy",
+    "Role",
+    "Started",
+    "StoreUnavailableError",
+    "Target",
+    "TextDelta",
+    "TimeLimits",
+    "Timer",
+    "TokenCounter",
+    "TokenOverhead",
+    "TokenUsage",
+    "ToolCall",
+    "ToolCallDelta",
+    "Unit",
+    "UnknownPrice",
+    "UsageReported",
+    "UsageView",
+    "Window",
+    "Wishes",
+    "failure_from_response",
+]

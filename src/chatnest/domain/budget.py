@@ -1,0 +1,402 @@
+"""Budgets: what may still be spent, what is held for calls under way, and what was spent.
+
+An account is one scope in one window, counted in one unit. Its key has the window's start in it:
+a new day is a new account, a hold made before midnight settles into its own day, and history is
+kept for free. A call first *reserves* its worst case as a hold on every account that it touches,
+all or none; when it ends the hold is *settled* at what was used, *released* if nothing was sent,
+or *expired* at its worst case if its owner died:
+
+    held → settled | released | expired        expired → settled (a correction)
+
+Every other transition changes nothing, so each may be repeated. For every account, always:
+
+    held == sum of the amounts of its open holds
+    settled == sum of the charges of its closed holds
+    settled + held <= limit after every admission
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import assert_never
+
+from chatnest.domain.usage import (
+    NO_USAGE,
+    Price,
+    TokenUsage,
+    cost_nano_usd,
+    most_output_tokens,
+    worst_cost_nano_usd,
+)
+from chatnest.domain.windows import Period, Window
+
+
+class Unit(StrEnum):
+    """What an account counts.
+
+    ``streams`` counts calls under way: they are held while they run and never charged.
+    """
+
+    TOKENS = "tokens"
+    NANO_USD = "nano_usd"
+    REQUESTS = "requests"
+    STREAMS = "streams"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AccountKey:
+    """One scope, in one unit, in the window that began at ``start``."""
+
+    scope: str
+    unit: Unit
+    period: Period
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What was settled and is held in one window; ``limit`` None counts without a limit."""
+
+    key: AccountKey
+    limit: int | None
+    settled: int = 0
+    held: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """What may still be held: negative after an overrun, None without a limit."""
+        return None if self.limit is None else self.limit - self.settled - self.held
+
+    @property
+    def remaining(self) -> int | None:
+        """The room as a person is told it: never negative, None without a limit."""
+        return None if self.room is None else max(0, self.room)
+
+
+class HoldState(StrEnum):
+    """Where a hold is in its life."""
+
+    HELD = "held"
+    SETTLED = "settled"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLine:
+    """The part of a hold that lies on one account; ``charged`` is None while it is open."""
+
+    account: AccountKey
+    amount: int
+    charged: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reserved worst case, and once it is closed the journal's entry of the call.
+
+    One attempt at one provider is one hold; ``request_id`` groups the attempts of a request.
+    Instants are microseconds since the Unix epoch. ``outcome`` says how the call ended (a finish
+    reason or a failure kind); ``usage`` and ``cost_nano_usd`` are None while nothing is known.
+    """
+
+    id: str
+    request_id: str
+    principal: str
+    profile: str
+    provider: str
+    model: str
+    lines: tuple[HoldLine, ...]
+    output_cap: int
+    created_at: int
+    expires_at: int
+    state: HoldState = HoldState.HELD
+    closed_at: int | None = None
+    usage: TokenUsage | None = None
+    cost_nano_usd: int | None = None
+    estimated: bool = False
+    outcome: str | None = None
+
+    @property
+    def account_keys(self) -> tuple[AccountKey, ...]:
+        """The accounts that the hold lies on."""
+        return tuple(line.account for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRule:
+    """A configured limit: at most ``limit`` of ``unit`` for ``scope`` in every ``window``.
+
+    Raises:
+        ValueError: streams are counted in a window that ends. One that runs across its end would
+            be forgotten there, and as many again could start.
+    """
+
+    scope: str
+    unit: Unit
+    window: Window
+    limit: int | None
+
+    def __post_init__(self) -> None:
+        if self.unit is Unit.STREAMS and self.window.period is not Period.TOTAL:
+            raise ValueError("streams are counted in the total window alone")
+
+    def account_at(self, now: int) -> AccountKey:
+        """The account that counts this rule at *now*."""
+        return AccountKey(self.scope, self.unit, self.window.period, self.window.span_at(now).start)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What a rule's account says at one instant; ``resets_at`` None where it never resets."""
+
+    rule: BudgetRule
+    settled: int
+    held: int
+    remaining: int | None
+    resets_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The worst case of one call, as a function of the output cap that it will be sent with.
+
+    ``input_tokens`` is an upper bound. The cap may shrink from ``max_output_tokens`` down to
+    ``min_output_tokens`` where less room is left. ``price`` None: the price is unknown, and
+    no account in nano-dollars may be asked for.
+
+    Raises:
+        ValueError: a count is negative.
+    """
+
+    input_tokens: int
+    max_output_tokens: int
+    min_output_tokens: int
+    price: Price | None
+
+    def __post_init__(self) -> None:
+        if min(self.input_tokens, self.max_output_tokens, self.min_output_tokens) < 0:
+            raise ValueError("token counts must not be negative")
+
+    def amount(self, unit: Unit, output_cap: int) -> int:
+        """What a call with *output_cap* may use at the most, in *unit*."""
+        match unit:
+            case Unit.TOKENS:
+                return self.input_tokens + output_cap
+            case Unit.NANO_USD:
+                if self.price is None:
+                    raise ValueError("a call without a price cannot be held in nano-dollars")
+                return worst_cost_nano_usd(self.price, self.input_tokens, output_cap)
+            case Unit.REQUESTS | Unit.STREAMS:
+                return 1
+            case _:
+                assert_never(unit)
+
+    def largest_cap(self, unit: Unit, room: int) -> int | None:
+        """The largest output cap whose amount fits into *room*; negative: none; None: any."""
+        match unit:
+            case Unit.TOKENS:
+                return room - self.input_tokens
+            case Unit.NANO_USD:
+                if self.price is None:
+                    raise ValueError("a call without a price cannot be held in nano-dollars")
+                return most_output_tokens(self.price, self.input_tokens, room)
+            case Unit.REQUESTS | Unit.STREAMS:
+                return None if room >= 1 else -1
+            case _:
+                assert_never(unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """The command to hold *demand* under every one of *rules*; ``hold`` names the call.
+
+    ``hold`` comes without lines and with the cap that was asked for; both are filled in.
+
+    Raises:
+        ValueError: two rules would be counted in one account.
+    """
+
+    hold: Hold
+    demand: Demand
+    rules: tuple[BudgetRule, ...]
+
+    def __post_init__(self) -> None:
+        counted = {(rule.scope, rule.unit, rule.window.period) for rule in self.rules}
+        if len(counted) != len(self.rules):
+            raise ValueError("two budget rules of one call count in the same account")
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The hold stands. ``accounts`` are the changed accounts: none for a repeated command."""
+
+    hold: Hold
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """A rule leaves too little room; nothing was changed. ``needed`` is the least that must fit."""
+
+    rule: BudgetRule
+    needed: int
+    remaining: int
+    resets_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A hold after a command that closes it; ``accounts`` is empty where nothing changed.
+
+    ``overrun`` is True where more was charged than was held, on any account.
+    """
+
+    hold: Hold
+    accounts: tuple[Account, ...]
+    overrun: bool = False
+
+
+Accounts = Mapping[AccountKey, Account]
+
+
+def reserve(
+    accounts: Accounts, existing: Hold | None, command: Reserve, now: int
+) -> Reserved | Exhausted:
+    """Hold the worst case on every account of *command*, all or none.
+
+    *existing* is the stored hold of the same id: with one, the answer is that hold again.
+    """
+    if existing is not None:
+        return Reserved(existing, ())
+    demand = command.demand
+    cap = demand.max_output_tokens
+    floor = min(demand.min_output_tokens, cap)
+    touched: list[Account] = []
+    for rule in command.rules:
+        account = current_account(accounts, rule, now)
+        room = account.room
+        fits = None if room is None else demand.largest_cap(rule.unit, room)
+        if fits is not None and fits < floor:
+            resets_at = rule.window.span_at(now).end
+            needed = demand.amount(rule.unit, floor)
+            return Exhausted(rule, needed, account.remaining or 0, resets_at)
+        cap = cap if fits is None else min(cap, fits)
+        touched.append(account)
+    lines = tuple(
+        HoldLine(account.key, demand.amount(account.key.unit, cap)) for account in touched
+    )
+    held = tuple(
+        replace(account, held=account.held + line.amount)
+        for account, line in zip(touched, lines, strict=True)
+    )
+    return Reserved(replace(command.hold, lines=lines, output_cap=cap), held)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a call turned out to have used; ``estimated`` where the provider did not say.
+
+    ``price`` None: the cost is not known, and an account in nano-dollars is charged its hold.
+    """
+
+    usage: TokenUsage
+    price: Price | None
+    estimated: bool
+    outcome: str
+
+
+def settle(accounts: Accounts, hold: Hold, settlement: Settlement, now: int) -> Closed:
+    """Charge what was used, and give the rest of the hold back.
+
+    Corrects an expired hold. A hold that is settled or released already stays as it is.
+    """
+    if hold.state not in (HoldState.HELD, HoldState.EXPIRED):
+        return Closed(hold, ())
+    cost = None if settlement.price is None else cost_nano_usd(settlement.price, settlement.usage)
+    charges = [_charge(line, settlement.usage, cost) for line in hold.lines]
+    closed = replace(
+        hold,
+        state=HoldState.SETTLED,
+        closed_at=now,
+        usage=settlement.usage,
+        cost_nano_usd=cost,
+        estimated=settlement.estimated,
+        outcome=settlement.outcome,
+    )
+    return _close(accounts, hold, closed, charges)
+
+
+def release(accounts: Accounts, hold: Hold, outcome: str, now: int) -> Closed:
+    """Give the whole hold back: for a call that a provider provably did no work for."""
+    if hold.state is not HoldState.HELD:
+        return Closed(hold, ())
+    closed = replace(
+        hold,
+        state=HoldState.RELEASED,
+        closed_at=now,
+        usage=NO_USAGE,
+        cost_nano_usd=0,
+        outcome=outcome,
+    )
+    return _close(accounts, hold, closed, [0] * len(hold.lines))
+
+
+def expire(accounts: Accounts, hold: Hold, now: int) -> Closed:
+    """Charge the worst case of a hold whose owner is gone; one that is not due stays as it is."""
+    if hold.state is not HoldState.HELD or now < hold.expires_at:
+        return Closed(hold, ())
+    closed = replace(hold, state=HoldState.EXPIRED, closed_at=now, estimated=True, outcome="lost")
+    charges = [0 if line.account.unit is Unit.STREAMS else line.amount for line in hold.lines]
+    return _close(accounts, hold, closed, charges)
+
+
+def balances(accounts: Accounts, rules: Iterable[BudgetRule], now: int) -> tuple[Balance, ...]:
+    """What each of *rules* leaves at *now*."""
+    return tuple(_balance(accounts, rule, now) for rule in rules)
+
+
+def current_account(accounts: Accounts, rule: BudgetRule, now: int) -> Account:
+    """The account of *rule* at *now*, under the limit that the rule has now."""
+    key = rule.account_at(now)
+    stored = accounts.get(key)
+    return Account(key, rule.limit) if stored is None else replace(stored, limit=rule.limit)
+
+
+def _balance(accounts: Accounts, rule: BudgetRule, now: int) -> Balance:
+    account = current_account(accounts, rule, now)
+    resets_at = rule.window.span_at(now).end
+    return Balance(rule, account.settled, account.held, account.remaining, resets_at)
+
+
+def _charge(line: HoldLine, usage: TokenUsage, cost: int | None) -> int:
+    unit = line.account.unit
+    match unit:
+        case Unit.TOKENS:
+            return usage.total_tokens
+        case Unit.NANO_USD:
+            return line.amount if cost is None else cost
+        case Unit.REQUESTS:
+            return 1
+        case Unit.STREAMS:
+            return 0
+        case _:
+            assert_never(unit)
+
+
+def _close(accounts: Accounts, hold: Hold, closed: Hold, charges: Sequence[int]) -> Closed:
+    lines = tuple(
+        replace(line, charged=charge) for line, charge in zip(hold.lines, charges, strict=True)
+    )
+    changed = tuple(_move(accounts[line.account], line, hold) for line in lines)
+    overrun = any(charge > line.amount for line, charge in zip(hold.lines, charges, strict=True))
+    return Closed(replace(closed, lines=lines), changed, overrun)
+
+
+def _move(account: Account, line: HoldLine, before: Hold) -> Account:
+    """Take what *before* had put on the account away, and put the new charge there."""
+    charged = line.charged or 0
+    if before.state is HoldState.HELD:
+        return replace(account, held=account.held - line.amount, settled=account.settled + charged)
+    earlier = sum(old.charged or 0 for old in before.lines if old.account == line.account)
+    return replace(account, settled=account.settled + charged - earlier)

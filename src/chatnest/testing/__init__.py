@@ -1,0 +1,1 @@
+"""For people who write adapters: contract suites, strategies, and a clock that stands still."""
