@@ -1,0 +1,39 @@
+"""What a client asks for, and who asks, in every dialect's terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chatnest.domain.messages import Message
+from chatnest.domain.profiles import Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who pays for a request.
+
+    ``id`` names the account scope of the caller; ``scopes`` are further scopes that are charged
+    too (``team:red``). ``profiles`` are the usage profiles that the caller may name: None allows
+    every configured one. ``default_profile`` None takes the configuration's default.
+    """
+
+    id: str
+    scopes: tuple[str, ...] = ()
+    profiles: frozenset[str] | None = None
+    default_profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A decoded request: what is said, and what the client wishes for.
+
+    ``wishes`` can only lower the profile's numbers. ``system_prompt`` is used only where the
+    configuration allows it. ``extra`` holds fields to pass on to the provider as they came.
+    """
+
+    messages: tuple[Message, ...]
+    profile: str | None = None
+    model: str | None = None
+    system_prompt: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,151 @@
+"""Trimming: which messages of a conversation are sent, so that the prompt fits its limits.
+
+A message is sent whole or not at all, and so is a *unit*: one message, or an assistant's tool
+calls together with the results that answer them. A unit counts as one message, so that an agent
+is not cut off for the number of its tools.
+
+Three things are always sent, or the prompt is refused as too large: the system messages (which
+count as tokens, not as messages), the units with a pinned message in them, and the last user
+turn, from the last user message to the end. A conversation without a user message has no such
+turn; its last unit stands in for it, because that is what the answer continues. Everything else
+is dropped oldest first: what is kept of it is one run of units that ends at the newest.
+
+Half of a tool exchange is never sent, not even pinned, because every provider refuses the whole
+request for it. Results must follow their call with only other tool messages between them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chatnest.domain.messages import Message, Role
+
+
+class PromptUnit(StrEnum):
+    """What a prompt's limit counts."""
+
+    MESSAGES = "messages"
+    TOKENS = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What is sent: ``messages`` in their order, which weigh ``tokens``.
+
+    ``kept`` are their indexes in the conversation.
+    """
+
+    messages: tuple[Message, ...]
+    tokens: int
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTooLarge:
+    """What must be sent passes a limit: ``needed`` is its size, counted in ``unit``."""
+
+    needed: int
+    limit: int
+    unit: PromptUnit = PromptUnit.TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    indexes: tuple[int, ...]
+    tokens: int
+    messages: int
+    required: bool
+
+
+def trim(
+    messages: Sequence[Message], weights: Sequence[int], *, max_messages: int, token_limit: int
+) -> Trimmed | PromptTooLarge:
+    """The most recent part of a conversation that fits both limits.
+
+    ``weights[i]`` is an upper bound of the tokens of message *i*, with what the model's template
+    adds to it. A larger limit keeps a superset, trimming twice changes nothing, and the time is
+    linear in the number of messages.
+
+    Raises:
+        ValueError: there is not one weight for each message, or one is negative.
+    """
+    if len(weights) != len(messages) or min(weights, default=0) < 0:
+        raise ValueError("every message needs one weight that is not negative")
+    units = _units(messages, weights)
+    count = sum(unit.messages for unit in units if unit.required)
+    tokens = sum(unit.tokens for unit in units if unit.required)
+    if count > max_messages:
+        return PromptTooLarge(count, max_messages, PromptUnit.MESSAGES)
+    if tokens > token_limit:
+        return PromptTooLarge(tokens, token_limit, PromptUnit.TOKENS)
+    first = _first_that_fits(units, max_messages - count, token_limit - tokens)
+    kept = [unit for unit in units[:first] if unit.required] + units[first:]
+    indexes = tuple(index for unit in kept for index in unit.indexes)
+    return Trimmed(
+        messages=tuple(messages[index] for index in indexes),
+        tokens=sum(unit.tokens for unit in kept),
+        kept=indexes,
+    )
+
+
+def _first_that_fits(units: Sequence[_Unit], message_room: int, token_room: int) -> int:
+    """Where the run of units begins whose optional ones fit beside all of the required."""
+    for position in reversed(range(len(units))):
+        unit = units[position]
+        if unit.required:
+            continue
+        message_room -= unit.messages
+        token_room -= unit.tokens
+        if message_room < 0 or token_room < 0:
+            return position + 1
+    return 0
+
+
+def _units(messages: Sequence[Message], weights: Sequence[int]) -> list[_Unit]:
+    groups = list(_complete_groups(messages))
+    turn_start = _last_turn_start(messages, groups)
+    return [_unit(group, messages, weights, turn_start) for group in groups]
+
+
+def _unit(
+    group: Sequence[int], messages: Sequence[Message], weights: Sequence[int], turn_start: int
+) -> _Unit:
+    is_system = _is_system(messages[group[0]])
+    is_pinned = any(messages[index].pinned for index in group)
+    return _Unit(
+        indexes=tuple(group),
+        tokens=sum(weights[index] for index in group),
+        messages=0 if is_system else 1,
+        required=is_system or is_pinned or group[0] >= turn_start,
+    )
+
+
+def _complete_groups(messages: Sequence[Message]) -> Iterator[list[int]]:
+    """The indexes of each unit; a result without its call, or a call without its, is in none."""
+    group: list[int] = []
+    unanswered: set[str] = set()
+    for index, message in enumerate(messages):
+        if message.role is Role.TOOL:
+            if message.tool_call_id in unanswered:
+                unanswered.remove(message.tool_call_id)
+                group.append(index)
+            continue
+        if group and not unanswered:
+            yield group
+        group, unanswered = [index], _calls(message)
+    if group and not unanswered:
+        yield group
+
+
+def _last_turn_start(messages: Sequence[Message], groups: Sequence[Sequence[int]]) -> int:
+    spoken = [group[0] for group in groups if not _is_system(messages[group[0]])]
+    asked = [index for index in spoken if messages[index].role is Role.USER]
+    return (asked or spoken or [len(messages)])[-1]
+
+
+def _calls(message: Message) -> set[str]:
+    return {call.id for call in message.tool_calls} if message.role is Role.ASSISTANT else set()
+
+
+def _is_system(message: Message) -> bool:
+    return message.role is Role.SYSTEM
