@@ -1,0 +1,1 @@
+"""What stands at the edges, each family behind its port of :mod:`chatnest.domain.ports`."""

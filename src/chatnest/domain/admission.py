@@ -1,0 +1,205 @@
+"""Admission: every limit of one request judged together, in one atomic step.
+
+Refusals have a fixed order, and the first is returned:
+
+    not allowed · request too large · rate limited · too many streams · budget exhausted
+
+The first two need no store. A refusal takes nothing: not from a rate limit, not from a budget.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from chatnest.domain.budget import (
+    Balance,
+    BudgetRule,
+    Exhausted,
+    Hold,
+    Reserve,
+    Reserved,
+    Unit,
+    balances,
+    reserve,
+)
+from chatnest.domain.ledger import Change, Keys, RateKey, Rows
+from chatnest.domain.rate_limit import Limited, Quota, RateState, Taken, take
+from chatnest.domain.windows import Period
+
+
+class RefusalCode(StrEnum):
+    """Why a request was refused, in order of precedence."""
+
+    NOT_ALLOWED = "not_allowed"
+    REQUEST_TOO_LARGE = "request_too_large"
+    RATE_LIMITED = "rate_limited"
+    TOO_MANY_STREAMS = "too_many_streams"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class RateRule:
+    """A quota that each request takes one from."""
+
+    key: RateKey
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class RateStatus:
+    """What is left of a quota after a decision."""
+
+    rule: RateRule
+    remaining: int
+    reset_after_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was not admitted, and what its client should know.
+
+    ``limit``, ``remaining`` and ``needed`` are in ``unit``, None where there is no such number.
+    ``retry_after_us`` None: no wait is known to help. A stream must end first, or the request or
+    the configuration must change. A refusal takes nothing: ``rates`` are the quotas as they stand.
+    """
+
+    code: RefusalCode
+    limit_name: str
+    unit: Unit | None = None
+    limit: int | None = None
+    remaining: int | None = None
+    needed: int | None = None
+    retry_after_us: int | None = None
+    rates: tuple[RateStatus, ...] = ()
+    balances: tuple[Balance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The hold stands and the provider may be called.
+
+    The hold of a repeated command may be closed by now: then the provider must not be called.
+    """
+
+    hold: Hold
+    rates: tuple[RateStatus, ...] = ()
+    balances: tuple[Balance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The command: take one from each quota, and hold the worst case under every rule.
+
+    Raises:
+        ValueError: two quotas would be counted in one state.
+    """
+
+    reserve: Reserve
+    rates: tuple[RateRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len({rule.key for rule in self.rates}) != len(self.rates):
+            raise ValueError("two quotas of one request count in the same state")
+
+    def keys(self, now: int) -> Keys:
+        """The rows that judging this needs at *now*."""
+        return Keys(
+            accounts=tuple(rule.account_at(now) for rule in self.reserve.rules),
+            rates=tuple(rule.key for rule in self.rates),
+            holds=(self.reserve.hold.id,),
+        )
+
+
+def admit(rows: Rows, command: Admission, now: int) -> Change[Admitted | Refusal]:
+    """Judge every limit of *command*; all of its takes and holds happen, or none.
+
+    A repeated command (its hold is stored already) is answered as before and takes nothing.
+    """
+    rules = in_precedence(command.reserve.rules)
+    existing = rows.holds.get(command.reserve.hold.id)
+    if existing is not None:
+        return Change(Admitted(existing, (), balances(rows.accounts, rules, now)))
+    statuses: list[RateStatus] = []
+    states: list[tuple[RateKey, RateState]] = []
+    for rule in command.rates:
+        decision = take(rows.rates.get(rule.key), rule.quota, 1, now)
+        match decision:
+            case Limited():
+                return _refuse(_rate_limited(rule, decision), rows, command, now)
+            case Taken(state=state):
+                statuses.append(_status(rule, decision))
+                states.append((rule.key, state))
+    outcome = reserve(rows.accounts, None, replace(command.reserve, rules=rules), now)
+    match outcome:
+        case Exhausted():
+            return _refuse(_exhausted(outcome, now), rows, command, now)
+        case Reserved(hold=hold, accounts=accounts):
+            after = {**rows.accounts, **{account.key: account for account in accounts}}
+            admitted = Admitted(hold, tuple(statuses), balances(after, rules, now))
+            return Change(admitted, accounts=accounts, rates=tuple(states), holds=(hold,))
+
+
+def in_precedence(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
+    """*rules* in the order in which their refusals are judged."""
+    order = list(RefusalCode)
+    return tuple(sorted(rules, key=lambda rule: order.index(refusal_code(rule))))
+
+
+def refusal_code(rule: BudgetRule) -> RefusalCode:
+    """What an exhausted *rule* is called: a window of an hour or less limits a rate."""
+    if rule.unit is Unit.STREAMS:
+        return RefusalCode.TOO_MANY_STREAMS
+    if rule.window.period in (Period.MINUTE, Period.HOUR):
+        return RefusalCode.RATE_LIMITED
+    return RefusalCode.BUDGET_EXHAUSTED
+
+
+def rule_name(rule: BudgetRule) -> str:
+    """A short public name of *rule*: ``tokens-day``, ``nano_usd-month``, ``streams``.
+
+    The scope is not in it: a caller knows its own, and need not know the others.
+    """
+    if rule.unit is Unit.STREAMS:
+        return str(rule.unit)
+    return f"{rule.unit}-{rule.window.period}"
+
+
+def _refuse(
+    refusal: Refusal, rows: Rows, command: Admission, now: int
+) -> Change[Admitted | Refusal]:
+    """*refusal* with every limit as it stands, because nothing was taken; nothing to write."""
+    rates = (
+        _status(rule, take(rows.rates.get(rule.key), rule.quota, 0, now)) for rule in command.rates
+    )
+    known = balances(rows.accounts, in_precedence(command.reserve.rules), now)
+    return Change(replace(refusal, rates=tuple(rates), balances=known))
+
+
+def _status(rule: RateRule, decision: Taken | Limited) -> RateStatus:
+    return RateStatus(rule, decision.remaining, decision.reset_after_us)
+
+
+def _rate_limited(rule: RateRule, decision: Limited) -> Refusal:
+    return Refusal(
+        RefusalCode.RATE_LIMITED,
+        rule.key.name,
+        unit=Unit.REQUESTS,
+        limit=rule.quota.limit,
+        remaining=decision.remaining,
+        needed=1,
+        retry_after_us=decision.retry_after_us,
+    )
+
+
+def _exhausted(outcome: Exhausted, now: int) -> Refusal:
+    rule = outcome.rule
+    never = rule.limit is not None and outcome.needed > rule.limit
+    return Refusal(
+        refusal_code(rule),
+        rule_name(rule),
+        unit=rule.unit,
+        limit=rule.limit,
+        remaining=outcome.remaining,
+        needed=outcome.needed,
+        retry_after_us=None if never or outcome.resets_at is None else outcome.resets_at - now,
+    )
