@@ -1,0 +1,267 @@
+"""One admitted call: relays the provider's events, bounds every wait, and settles exactly once.
+
+The life of a call is one generator, ``_relay``: read it first. It ends in one of three ways, and
+each of them settles: the answer finishes, the provider fails for good, or whoever iterates it
+goes away.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
+from types import AsyncGeneratorType, TracebackType
+from typing import Self, cast
+
+from chatnest.domain.accounting import CallAccount
+from chatnest.domain.admission import Admitted
+from chatnest.domain.attempt import Attempt
+from chatnest.domain.call import CallPlan, Surroundings
+from chatnest.domain.errors import Failure, FailureKind, ProviderError, PublicError
+from chatnest.domain.events import (
+    EventBatch,
+    Failed,
+    Finished,
+    FinishReason,
+    ProviderBatch,
+    Started,
+    UsageReported,
+)
+from chatnest.domain.ports import ProviderCall
+from chatnest.domain.retry import RetryHere, decide, public_error
+from chatnest.domain.watchdog import BoundedContext, Interruption, Watchdog, wait_within
+from chatnest.domain.windows import US_PER_S
+
+# How long an ending waits for the ledger; the settlement itself goes on for as long as needed.
+SETTLE_WAIT_US = 2 * US_PER_S
+
+
+class Answer:
+    """Iterate it for batches of events; leave its context to end and settle the call.
+
+    A new answer holds its worst case already: one that is never iterated must be closed too.
+    All of it belongs to one task, but ``stop`` may be called from anywhere on the same loop.
+    """
+
+    def __init__(self, plan: CallPlan, around: Surroundings) -> None:
+        self._plan = plan
+        self._around = around
+        self._account = CallAccount(plan, around)
+        self._begun_us = around.clock.monotonic_us()
+        self._attempt = Attempt(plan.admitted.hold, 1, self._begun_us)
+        self._events = cast(AsyncGeneratorType[EventBatch, None], self._relay())
+        self._wait = Interruption(around.clock)
+        self._idle_watch = Watchdog(around.clock, self._on_no_progress)
+        self._total_watch = Watchdog(around.clock, self._on_total)
+        self._late: Failure | None = None
+        self._is_out_of_time = False
+        self._farewell: PublicError | None = None
+        self._failure: Failure | None = None
+        self._renewal: asyncio.Task[Attempt | None] | None = None
+        self._settlement: asyncio.Task[UsageReported] | None = None
+        self._settled_by_us = 0
+
+    @property
+    def started(self) -> Started:
+        """The first event of the answer."""
+        return self._plan.started
+
+    @property
+    def admitted(self) -> Admitted:
+        """What the admission held, and what it left of every limit."""
+        return self._plan.admitted
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[EventBatch]:
+        return self._events
+
+    def stop(self, error: PublicError) -> None:
+        """End the answer early, with *error* as its last event; for shutdown."""
+        if self._settlement is None:
+            self._farewell = error
+            self._wait.interrupt()
+
+    async def aclose(self) -> None:
+        """Close the provider's connection and settle; a call that is over stays as it is.
+
+        Returns when both are done or have had their time; the settlement is never given up.
+
+        Raises:
+            RuntimeError: another task is reading the answer, which then goes on.
+        """
+        if not self._events.ag_running:
+            self._settle_once(self._reason_if_left())
+        await self._events.aclose()
+        if self._settlement is not None:
+            await self._wait_settled(self._settlement)
+
+    async def _relay(self) -> AsyncGenerator[EventBatch, None]:
+        self._total_watch.expect_within(self._plan.time_limits.total_us)
+        try:
+            yield (self.started,)
+            while not self._is_stopped():
+                error: Failure | None = None
+                try:
+                    async with self._open_stream() as batches:
+                        async for batch in batches:
+                            deltas = self._observe(batch)
+                            if deltas:
+                                yield deltas
+                            self._wait.begin()
+                            if self._is_over():
+                                break
+                            self._idle_watch.expect_within(self._plan.time_limits.idle_us)
+                except ProviderError as failed:
+                    error = failed.failure
+                except asyncio.CancelledError as cancelled:
+                    if self._wait.by_others:
+                        raise
+                    error = _defect(cancelled)
+                except Exception as defect:
+                    # A provider is anyone's code: whatever it raises ends this answer alone.
+                    error = _defect(defect)
+                if self._wait.end():
+                    raise asyncio.CancelledError
+                self._failure = self._verdict_on(error)
+                if self._failure is None or not await self._try_again(self._failure):
+                    break
+            yield await self._last_batch()
+        finally:
+            self._wait.end()
+            self._idle_watch.close()
+            self._total_watch.close()
+            self._settle_once(self._reason_if_left())
+
+    def _open_stream(self) -> BoundedContext[AsyncIterator[ProviderBatch]]:
+        self._attempt.sent = True
+        self._wait.begin()
+        self._idle_watch.expect_within(self._plan.time_limits.first_token_us)
+        stream = self._around.provider.stream(self._call())
+        return BoundedContext(stream, self._wait, self._leave_stream)
+
+    def _call(self) -> ProviderCall:
+        return replace(self._plan.call, max_output_tokens=self._attempt.hold.output_cap)
+
+    def _observe(self, batch: ProviderBatch) -> ProviderBatch:
+        deltas = self._attempt.observe(batch, self._around.clock.monotonic_us())
+        if self._wait.by_others:
+            # The provider swallowed the cancel of a reader who is gone.
+            raise asyncio.CancelledError
+        self._idle_watch.relax()
+        self._wait.pause()
+        return deltas
+
+    def _leave_stream(self) -> None:
+        """Settle before the provider closes, where nothing can be tried again: it may hang."""
+        self._idle_watch.relax()
+        if self._attempt.finish_reason is not None or self._wait.by_others:
+            self._settle_once(self._reason_if_left())
+
+    def _is_over(self) -> bool:
+        return self._attempt.finish_reason is not None or self._is_stopped()
+
+    def _verdict_on(self, error: Failure | None) -> Failure | None:
+        """Why the attempt failed; None where its answer came to its own end."""
+        if self._attempt.finish_reason is not None:
+            return None
+        return self._late or error or Failure(FailureKind.INTERRUPTED)
+
+    async def _try_again(self, failure: Failure) -> bool:
+        """Whether another attempt is to be made, after its back-off and under its own hold."""
+        if self._farewell is not None or self._is_out_of_time:
+            return False
+        decision = decide(
+            failure,
+            streamed=self._attempt.streamed,
+            attempt=self._attempt.number,
+            elapsed_us=self._around.clock.monotonic_us() - self._begun_us,
+            jitter=self._around.randomness.fraction(),
+            policy=self._plan.retry,
+        )
+        if not isinstance(decision, RetryHere) or not await self._back_off(decision.delay_us):
+            return False
+        self._renewal = self._around.settler.start(self._account.renew(self._attempt, failure))
+        renewed = await asyncio.shield(self._renewal)
+        return self._take_over(renewed)
+
+    def _take_over(self, renewed: Attempt | None) -> bool:
+        self._renewal = None
+        if renewed is None:
+            return False
+        self._attempt, self._failure = renewed, None
+        return True
+
+    def _public_error(self) -> PublicError | None:
+        """What the client is told went wrong; None where the answer came to its own end."""
+        if self._attempt.finish_reason is not None:
+            return None
+        failure = self._failure or self._late or Failure(FailureKind.INTERRUPTED)
+        return self._farewell or public_error(failure)
+
+    async def _back_off(self, delay_us: int) -> bool:
+        """Wait before the next attempt; False where the answer was stopped meanwhile."""
+        self._late = None
+        self._wait.begin()
+        try:
+            await self._around.clock.sleep(delay_us)
+        except asyncio.CancelledError:
+            if self._wait.by_others:
+                raise
+        finally:
+            self._wait.end()
+        return not self._is_stopped()
+
+    async def _last_batch(self) -> EventBatch:
+        error = self._public_error()
+        reason = FinishReason.ERROR if error else self._attempt.finish_reason or FinishReason.STOP
+        last = Failed(error) if error else Finished(reason)
+        usage = await self._wait_settled(self._settle_once(reason))
+        return (last,) if usage is None else (usage, last)
+
+    def _settle_once(self, reason: FinishReason) -> asyncio.Task[UsageReported]:
+        if self._settlement is None:
+            self._settled_by_us = self._around.clock.monotonic_us() + SETTLE_WAIT_US
+            self._settlement = self._around.settler.start(self._settle(reason))
+        return self._settlement
+
+    async def _wait_settled(self, settlement: asyncio.Task[UsageReported]) -> UsageReported | None:
+        """What was settled, if that was in time and went well; it goes on in any case."""
+        left_us = max(0, self._settled_by_us - self._around.clock.monotonic_us())
+        in_time = await wait_within(self._around.clock, settlement, left_us)
+        went_well = in_time and not settlement.cancelled() and settlement.exception() is None
+        return settlement.result() if went_well else None
+
+    def _reason_if_left(self) -> FinishReason:
+        return self._attempt.finish_reason or FinishReason.CANCELLED
+
+    async def _settle(self, reason: FinishReason) -> UsageReported:
+        if self._renewal is not None:
+            # The reader left while the next attempt was being held: its hold is the one to close.
+            self._take_over(await self._renewal)
+        return await self._account.close(self._attempt, self._failure, reason)
+
+    def _on_no_progress(self) -> None:
+        code = "idle" if self._attempt.streamed else "first_token"
+        self._late = Failure(FailureKind.TIMEOUT, code=code)
+        self._wait.interrupt()
+
+    def _on_total(self) -> None:
+        self._is_out_of_time = True
+        self._late = Failure(FailureKind.TIMEOUT, code="total")
+        self._wait.interrupt()
+
+    def _is_stopped(self) -> bool:
+        return self._late is not None or self._farewell is not None
+
+
+def _defect(error: BaseException) -> Failure:
+    """Of an exception that a provider should not raise only the name is known to be harmless."""
+    return Failure(FailureKind.UNKNOWN, code=type(error).__name__)

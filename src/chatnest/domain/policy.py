@@ -1,0 +1,115 @@
+"""The limits that one deployment applies, and which of them a call falls under.
+
+A budget's scope says whom it is for: ``global`` is everybody together, ``principal`` is each
+caller on its own, and any other scope is for the callers that carry it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
+from enum import StrEnum
+
+from chatnest.domain.admission import RateRule
+from chatnest.domain.budget import BudgetRule, Unit
+from chatnest.domain.ledger import RateKey
+from chatnest.domain.profiles import Profile, Profiles
+from chatnest.domain.rate_limit import Algorithm, Quota
+from chatnest.domain.requests import Principal
+from chatnest.domain.retry import RetryPolicy
+from chatnest.domain.windows import US_PER_S, Period, Window
+
+GLOBAL_SCOPE = "global"
+EACH_PRINCIPAL = "principal"
+REQUESTS_QUOTA = "requests"
+
+
+class UnknownPrice(StrEnum):
+    """What to do with a model that has no known price where a money budget applies."""
+
+    REFUSE = "refuse"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long a provider may take, in microseconds.
+
+    To its first event, between two events, and altogether.
+    """
+
+    first_token_us: int = 30 * US_PER_S
+    idle_us: int = 30 * US_PER_S
+    total_us: int = 600 * US_PER_S
+
+    def __post_init__(self) -> None:
+        if min(self.first_token_us, self.idle_us, self.total_us) < 1:
+            raise ValueError("time limits must be at least one microsecond")
+
+    @property
+    def lease_us(self) -> int:
+        """How long a hold stands without its owner: longer than any call that is alive."""
+        return self.total_us + 60 * US_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPolicy:
+    """Everything that a deployment decides about its chats.
+
+    ``budgets`` come on top of what the profiles say. ``day_zone`` is the time zone of the
+    profiles' tokens per day. ``client_system_prompt`` lets clients send system messages.
+    ``rate_algorithm`` is how the profiles' requests per minute are counted.
+    """
+
+    profiles: Profiles = field(default_factory=Profiles)
+    budgets: tuple[BudgetRule, ...] = ()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    time_limits: TimeLimits = field(default_factory=TimeLimits)
+    day_zone: tzinfo = UTC
+    client_system_prompt: bool = False
+    unknown_price: UnknownPrice = UnknownPrice.REFUSE
+    rate_algorithm: Algorithm = Algorithm.GCRA
+
+
+def budget_rules(
+    policy: ChatPolicy, principal: Principal, profile: Profile
+) -> tuple[BudgetRule, ...]:
+    """Every budget that a call of *principal* under *profile* counts in.
+
+    Where two rules would count in one account, the lower limit holds, in the first one's window.
+    """
+    own = (
+        BudgetRule(principal.id, Unit.STREAMS, Window(Period.TOTAL), profile.concurrent_streams),
+        BudgetRule(
+            principal.id, Unit.TOKENS, Window(Period.DAY, policy.day_zone), profile.tokens_per_day
+        ),
+    )
+    configured = (_for_principal(rule, principal) for rule in policy.budgets)
+    return _merged((*own, *(rule for rule in configured if rule is not None)))
+
+
+def rate_rules(policy: ChatPolicy, principal: Principal, profile: Profile) -> tuple[RateRule, ...]:
+    """Every quota that a request of *principal* under *profile* takes from."""
+    per_minute = Quota(profile.requests_per_minute, 60 * US_PER_S, algorithm=policy.rate_algorithm)
+    return (RateRule(RateKey(principal.id, REQUESTS_QUOTA), per_minute),)
+
+
+def _for_principal(rule: BudgetRule, principal: Principal) -> BudgetRule | None:
+    if rule.scope == GLOBAL_SCOPE or rule.scope == principal.id or rule.scope in principal.scopes:
+        return rule
+    if rule.scope == EACH_PRINCIPAL:
+        return replace(rule, scope=principal.id)
+    return None
+
+
+def _merged(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
+    merged: dict[tuple[str, Unit, Period], BudgetRule] = {}
+    for rule in rules:
+        counted = (rule.scope, rule.unit, rule.window.period)
+        first = merged.setdefault(counted, rule)
+        if _is_lower(rule.limit, first.limit):
+            merged[counted] = replace(first, limit=rule.limit)
+    return tuple(merged.values())
+
+
+def _is_lower(limit: int | None, other: int | None) -> bool:
+    return limit is not None and (other is None or limit < other)

@@ -1,0 +1,123 @@
+"""Writes that must happen whatever becomes of the task that asked for them.
+
+A client's cancel lands wherever its task happens to wait. Everything that moves money therefore
+runs in a task of its own, which the cancel does not reach and which shutdown waits for.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from chatnest.domain.admission import Admission, Admitted, Refusal
+from chatnest.domain.budget import Closed, Hold
+from chatnest.domain.ports import Clock, LedgerStore, Observer
+from chatnest.domain.steps import (
+    Ending,
+    Release,
+    Retried,
+    Transaction,
+    admit_step,
+    release_step,
+    retry_step,
+    settle_step,
+    withdraw_step,
+)
+from chatnest.domain.watchdog import wait_within
+from chatnest.domain.windows import US_PER_S
+
+T = TypeVar("T")
+
+# A store that did not take a settlement is asked again, after twice the time each time.
+FIRST_RETRY_US = US_PER_S // 4
+LONGEST_RETRY_US = 30 * US_PER_S
+
+
+class Settler:
+    """Admits calls and closes their holds, each in a task that outlives the caller."""
+
+    def __init__(self, store: LedgerStore, clock: Clock, observer: Observer) -> None:
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run *work* to its end, whoever stops waiting for it."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def admit(self, admission: Admission) -> Admitted | Refusal:
+        """Judge *admission*; a caller that is cancelled meanwhile leaves no hold behind.
+
+        Raises:
+            StoreUnavailableError: the store did not answer; what it may have held is given back.
+        """
+        asked = self.start(self._transact(admit_step(admission, self._clock.now())))
+        try:
+            return await asyncio.shield(asked)
+        except BaseException:
+            self.start(self._withdraw(admission.reserve.hold, after=asked))
+            raise
+
+    async def close(self, hold: Hold, ending: Ending) -> Closed | None:
+        """Settle or release *hold*; None where the store did not take it: the hold then expires."""
+        now = self._clock.now()
+        match ending:
+            case Release(outcome=outcome):
+                return await self._insist(release_step(hold, outcome, now), hold)
+            case _:
+                return await self._insist(settle_step(hold, ending, now), hold)
+
+    async def retry(self, failed: Hold, ending: Ending, admission: Admission) -> Retried | None:
+        """Close *failed* and reserve the next attempt in one step.
+
+        None where the store did not answer: what it may have held is given back, and *failed* is
+        still to be closed.
+        """
+        try:
+            return await self._transact(retry_step(failed, ending, admission, self._clock.now()))
+        except Exception:
+            self.start(self._withdraw(admission.reserve.hold))
+            return None
+
+    async def drain(self, limit_us: int) -> int:
+        """Wait for everything under way, at most *limit_us*; how many did not end in time."""
+        if self._tasks:
+            everything = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
+            if not await wait_within(self._clock, everything, limit_us):
+                everything.cancel()
+        return len(self._tasks)
+
+    async def _withdraw(self, unanswered: Hold, after: asyncio.Task[Any] | None = None) -> None:
+        """Give back what a command may have held that nobody waits for any more."""
+        if after is not None:
+            await asyncio.gather(after, return_exceptions=True)
+        now = self._clock.now()
+        stored = await self._insist(withdraw_step(unanswered, "withdrawn", now), unanswered)
+        if stored is not None:
+            await self._insist(release_step(stored, "withdrawn", now), unanswered)
+
+    async def _insist(self, transaction: Transaction[T], hold: Hold) -> T | None:
+        """Do *transaction* as soon as the store takes it; None where *hold* expired before that."""
+        delay_us = FIRST_RETRY_US
+        while (done := await self._tried(transaction)) is None:
+            if delay_us == FIRST_RETRY_US:
+                self._observer.settlement_failed(hold.id)
+            if self._clock.now() >= hold.expires_at:
+                return None
+            await self._clock.sleep(delay_us)
+            delay_us = min(2 * delay_us, LONGEST_RETRY_US)
+        return done
+
+    async def _tried(self, transaction: Transaction[T]) -> T | None:
+        try:
+            return await self._transact(transaction)
+        except Exception:
+            # A store is anyone's code: whatever it raises, its rows may not have been written.
+            return None
+
+    async def _transact(self, transaction: Transaction[T]) -> T:
+        keys, step = transaction
+        return await self._store.transact(keys, step)

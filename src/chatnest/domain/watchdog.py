@@ -1,0 +1,183 @@
+"""Bounds on waiting: deadlines that move, and waits that are ended from outside.
+
+A provider is waited for by the task of whoever reads the answer, so the only way to end such a
+wait is to cancel that task; and then to tell that cancel from everybody else's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from chatnest.domain.errors import ProviderError
+from chatnest.domain.ports import Clock, Timer
+from chatnest.domain.windows import US_PER_S
+
+T = TypeVar("T")
+
+# How long whoever was asked to give up may take, before it is asked again.
+GIVE_UP_WITHIN_US = 2 * US_PER_S
+
+
+class Watchdog:
+    """Calls *on_late* once when something expected did not happen in time.
+
+    The deadline is moved for every token: moving it stores a number, and the one timer behind it
+    looks at that number when it fires and goes on waiting where there is time left.
+    """
+
+    def __init__(self, clock: Clock, on_late: Callable[[], None]) -> None:
+        self._clock = clock
+        self._on_late = on_late
+        self._deadline_us: int | None = None
+        self._timer: Timer | None = None
+        self._timer_due_us = 0
+
+    def expect_within(self, delay_us: int) -> None:
+        """Call *on_late* unless this, or ``relax``, is called again within *delay_us*."""
+        deadline_us = self._clock.monotonic_us() + delay_us
+        self._deadline_us = deadline_us
+        if self._timer is None or deadline_us < self._timer_due_us:
+            self._arm(deadline_us, delay_us)
+
+    def relax(self) -> None:
+        """Expect nothing for now."""
+        self._deadline_us = None
+
+    def close(self) -> None:
+        """Expect nothing ever again. May be called twice."""
+        self._deadline_us = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, due_us: int, delay_us: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due_us = due_us
+        self._timer = self._clock.call_later(delay_us, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        if self._deadline_us is None:
+            return
+        left_us = self._deadline_us - self._clock.monotonic_us()
+        if left_us > 0:
+            self._arm(self._deadline_us, left_us)
+            return
+        self._deadline_us = None
+        self._on_late()
+
+
+class Interruption:
+    """Ends a wait of the current task by cancelling the task, and takes that cancel back.
+
+    One that is swallowed, or whose clean-up hangs, is followed by another one, again and again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._waiting = False
+        self._own = 0
+        self._before = 0
+        self._insistence = Watchdog(clock, self._cancel)
+
+    def begin(self) -> None:
+        """From here on the current task waits for something that may be interrupted."""
+        self._waiting = True
+        task = asyncio.current_task()
+        if task is not self._task:
+            self._task, self._own = task, 0
+        self._before = self._cancels() - self._own
+
+    def pause(self) -> None:
+        """The task does something else for now, which is not to be interrupted."""
+        self._waiting = False
+        self._insistence.relax()
+
+    def interrupt(self) -> None:
+        """Cancel the task if it waits; if it does not, it has to look by itself."""
+        if self._waiting:
+            self._waiting = False
+            self._cancel()
+
+    def give_up(self) -> None:
+        """The current task leaves what it waited for, and is cancelled where that takes long."""
+        if asyncio.current_task() is not self._task:
+            self.begin()
+        self._waiting = False
+        self._insistence.expect_within(GIVE_UP_WITHIN_US)
+
+    def end(self) -> bool:
+        """The wait is over: take every own cancel back. Whether the task is cancelled by others."""
+        self._waiting = False
+        self._insistence.close()
+        while self._task is not None and self._own:
+            self._own -= 1
+            self._task.uncancel()
+        return self.by_others
+
+    @property
+    def by_others(self) -> bool:
+        """Whether somebody else has cancelled the task since it began to wait."""
+        return self._cancels() - self._own > self._before
+
+    def _cancels(self) -> int:
+        return 0 if self._task is None else self._task.cancelling()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._own += 1
+            self._task.cancel()
+            self._insistence.expect_within(GIVE_UP_WITHIN_US)
+
+
+class BoundedContext(Generic[T]):
+    """*context*, left within a limit; *on_leaving* is called first.
+
+    Why it is left always wins: the context can neither suppress it nor replace it by what goes
+    wrong while it closes. It may only translate an exception into a :class:`ProviderError`.
+    """
+
+    def __init__(
+        self,
+        context: AbstractAsyncContextManager[T],
+        wait: Interruption,
+        on_leaving: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._wait = wait
+        self._on_leaving = on_leaving
+
+    async def __aenter__(self) -> T:
+        return await self._context.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._on_leaving()
+        self._wait.give_up()
+        try:
+            await self._context.__aexit__(kind, error, trace)
+        except asyncio.CancelledError:
+            if self._wait.by_others:
+                raise
+        except Exception as closing:
+            if isinstance(closing, ProviderError) and isinstance(error, Exception):
+                raise
+
+
+async def wait_within(clock: Clock, task: asyncio.Future[Any], limit_us: int) -> bool:
+    """Wait for *task*, at most *limit_us*; whether it is done. It is neither cancelled nor read."""
+    either = asyncio.Event()
+    timer = clock.call_later(limit_us, either.set)
+    task.add_done_callback(lambda _: either.set())
+    try:
+        await either.wait()
+    finally:
+        timer.cancel()
+    return task.done()

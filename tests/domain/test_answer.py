@@ -1,0 +1,481 @@
+"""How a call ends, and what each ending charges."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from chatnest.domain.answer import Answer
+from chatnest.domain.errors import Failure, FailureKind, PublicError
+from chatnest.domain.events import (
+    ChatEvent,
+    Failed,
+    Finished,
+    FinishReason,
+    Started,
+    TextDelta,
+    UsageReported,
+)
+from chatnest.domain.usage import TokenUsage
+from chatnest.domain.windows import US_PER_S
+from tests.domain.chat_world import PATIENT, World, collect, text_of, turns, usage_of
+
+OVERLOADED = Failure(FailureKind.OVERLOADED, status=503, billable=False)
+STALLED = Failure(FailureKind.TIMEOUT)
+GOODBYE = PublicError("server_shutting_down", "Goodbye.", retryable=True)
+
+# "one two three" is three words, with two tokens around each message and three around all.
+PROMPT_TOKENS = 3 + 2 + 3
+
+
+async def drive(world: World, answer: Answer, seconds: float = 0) -> list[ChatEvent]:
+    """Collect *answer* while *seconds* pass."""
+    collecting = asyncio.create_task(collect(answer))
+    await world.clock.run_for(round(seconds * US_PER_S))
+    return await collecting
+
+
+async def leave_after(answer: Answer, pieces: int) -> None:
+    """Read that many pieces of text, and then be cancelled where the next one is waited for."""
+
+    async def read() -> None:
+        seen = 0
+        async with answer:
+            async for batch in answer:
+                seen += sum(isinstance(event, TextDelta) for event in batch)
+                if seen >= pieces:
+                    waiting.set()
+
+    waiting = asyncio.Event()
+    reading = asyncio.create_task(read())
+    if pieces:
+        await waiting.wait()
+    await turns()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_a_finished_answer_is_charged_what_the_provider_reports() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append(
+        (
+            TextDelta("Hi"),
+            TextDelta(" you"),
+            UsageReported(TokenUsage(7, 2)),
+            Finished(FinishReason.STOP),
+        )
+    )
+
+    events = await collect(answer)
+
+    assert [type(event) for event in events] == [
+        Started,
+        TextDelta,
+        TextDelta,
+        UsageReported,
+        Finished,
+    ]
+    report = usage_of(events)
+    assert (report.usage, report.estimated) == (TokenUsage(7, 2), False)
+    assert report.cost_nano_usd == 7 * 1_000 + 2 * 4_000
+    assert await world.tokens() == (9, 0)
+
+
+async def test_the_last_usage_says_what_is_left() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append((UsageReported(TokenUsage(7, 2)), Finished(FinishReason.STOP)))
+
+    balances = usage_of(await collect(answer)).balances
+
+    tokens = next(b for b in balances if b.rule.limit == 10_000)
+    assert (tokens.settled, tokens.held, tokens.remaining) == (9, 0, 9_991)
+
+
+async def test_without_a_report_the_tokenizer_says_what_was_used() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append(
+        (TextDelta("four more "), TextDelta("words here"), Finished(FinishReason.STOP))
+    )
+
+    report = usage_of(await collect(answer))
+
+    assert (report.usage, report.estimated) == (TokenUsage(PROMPT_TOKENS, 4), True)
+    assert await world.tokens() == (PROMPT_TOKENS + 4, 0)
+
+
+async def test_a_report_of_zero_is_zero_and_not_missing() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append(
+        (TextDelta("free"), UsageReported(TokenUsage(0, 0)), Finished(FinishReason.STOP))
+    )
+
+    assert usage_of(await collect(answer)).estimated is False
+    assert await world.tokens() == (0, 0)
+
+
+async def test_a_reader_who_leaves_closes_the_provider_and_pays_for_what_came() -> None:
+    world = World()
+    answer = await world.answer()
+    leaving = asyncio.create_task(leave_after(answer, 3))
+    await turns()
+    world.provider.calls[0].say("a ", "b ", "c ")
+    await leaving
+
+    assert world.provider.calls[0].closed
+    assert await world.tokens() == (PROMPT_TOKENS + 3, 0)
+    assert set(await world.held()) == {0}
+    assert world.witness.reports[0].finish_reason is FinishReason.CANCELLED
+
+
+async def test_a_reader_who_leaves_before_the_first_token_pays_for_the_prompt() -> None:
+    world = World()
+    answer = await world.answer()
+
+    await leave_after(answer, 0)
+
+    assert world.provider.calls[0].closed
+    assert await world.tokens() == (PROMPT_TOKENS, 0)
+
+
+async def test_a_reader_who_never_reads_calls_no_provider_and_pays_nothing() -> None:
+    world = World()
+    answer = await world.answer()
+    assert (await world.tokens())[1] > 0
+
+    await answer.aclose()
+
+    assert world.provider.calls == []
+    assert await world.tokens() == (0, 0)
+
+
+async def test_a_reader_who_breaks_off_between_two_batches_settles_too() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append((TextDelta("one"),))
+    async with answer:
+        async for batch in answer:
+            if isinstance(batch[0], TextDelta):
+                break
+
+    assert world.provider.calls[0].closed
+    assert await world.tokens() == (PROMPT_TOKENS + 1, 0)
+
+
+async def test_closing_twice_settles_once() -> None:
+    world = World()
+    answer = await world.answer()
+    await leave_after(answer, 0)
+    await answer.aclose()
+
+    assert await world.tokens() == (PROMPT_TOKENS, 0)
+    assert len(world.witness.reports) == 1
+
+
+async def test_a_second_cancel_while_settling_loses_nothing() -> None:
+    world = World()
+    answer = await world.answer()
+    counting, counted = asyncio.Event(), asyncio.Event()
+    count = world.counter.count
+
+    async def slow_count(model: str, text: str) -> int:
+        counting.set()
+        await counted.wait()
+        return await count(model, text)
+
+    world.counter.count = slow_count  # type: ignore[method-assign]  # the test is the counter
+    reading = asyncio.create_task(collect(answer))
+    await turns()
+    reading.cancel()
+    await counting.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    counted.set()
+    assert await world.service.drain(US_PER_S) == 0
+
+    assert await world.tokens() == (PROMPT_TOKENS, 0)
+
+
+async def test_a_broken_tokenizer_charges_the_whole_hold() -> None:
+    world = World()
+    answer = await world.answer()
+    held = (await world.tokens())[1]
+    world.counter.broken = True
+
+    await leave_after(answer, 0)
+
+    assert await world.tokens() == (held, 0)
+
+
+async def test_a_failure_in_the_middle_ends_with_an_error_and_is_never_retried() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    await turns()
+    world.provider.calls[0].say("half ", "an ")
+    world.provider.calls[0].fail(OVERLOADED)
+    events = await collecting
+
+    assert len(world.provider.calls) == 1
+    assert text_of(events) == "half an "
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.code == "provider_overloaded"
+    assert await world.tokens() == (PROMPT_TOKENS + 2, 0)
+
+
+async def test_a_provider_that_hangs_up_without_an_end_is_a_failure() -> None:
+    world = World()
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    await turns()
+    world.provider.calls[0].say("cut ")
+    world.provider.calls[0].cut()
+    events = await collecting
+
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.code == "provider_interrupted"
+    assert await world.tokens() == (PROMPT_TOKENS + 1, 0)
+
+
+async def test_an_exception_of_a_provider_ends_its_answer_alone() -> None:
+    world = World()
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    await turns()
+    world.provider.calls[0].crash(ZeroDivisionError("secret prompt"))
+    events = await collecting
+
+    assert isinstance(events[-1], Failed)
+    assert "secret" not in repr(events[-1])
+    assert world.witness.reports[0].failure == Failure(
+        FailureKind.UNKNOWN, code="ZeroDivisionError"
+    )
+
+
+async def test_events_out_of_order_are_a_failure() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append((UsageReported(TokenUsage(1, 1)), TextDelta("late")))
+
+    events = await collect(answer)
+
+    assert isinstance(events[-1], Failed)
+    assert text_of(events) == ""
+
+
+async def test_a_retryable_failure_before_the_first_delta_is_tried_again() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script += [
+        OVERLOADED,
+        (TextDelta("back"), UsageReported(TokenUsage(5, 1)), Finished(FinishReason.STOP)),
+    ]
+
+    events = await drive(world, answer, 2)
+
+    assert text_of(events) == "back"
+    assert [type(event) for event in events].count(Started) == 1
+    assert len(world.provider.calls) == 2
+    assert await world.tokens() == (6, 0)
+    assert [report.attempt for report in world.witness.reports] == [1, 2]
+
+
+async def test_an_attempt_that_may_have_been_billed_is_charged_beside_the_next_one() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script += [
+        Failure(FailureKind.CONNECTION, billable=True),
+        (TextDelta("back"), UsageReported(TokenUsage(5, 1)), Finished(FinishReason.STOP)),
+    ]
+
+    await drive(world, answer, 2)
+
+    assert await world.tokens() == (PROMPT_TOKENS + 6, 0)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FailureKind.QUOTA_EXHAUSTED,
+        FailureKind.AUTHENTICATION,
+        FailureKind.INVALID_REQUEST,
+        FailureKind.CONTENT_FILTER,
+        FailureKind.CONTEXT_LENGTH,
+    ],
+)
+async def test_what_trying_again_cannot_mend_is_not_tried_again(kind: FailureKind) -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script.append(Failure(kind, status=429, billable=False))
+
+    events = await collect(answer)
+
+    assert isinstance(events[-1], Failed)
+    assert len(world.provider.calls) == 1
+    assert await world.tokens() == (0, 0)
+
+
+async def test_attempts_end_at_their_limit() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script += [OVERLOADED] * 5
+
+    events = await drive(world, answer, 30)
+
+    assert isinstance(events[-1], Failed)
+    assert len(world.provider.calls) == 3
+    assert await world.tokens() == (0, 0)
+
+
+async def test_a_reader_who_leaves_during_a_back_off_is_not_tried_for_again() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script += [Failure(FailureKind.CONNECTION, billable=True)]
+
+    await leave_after(answer, 0)
+    await world.clock.run_for(30 * US_PER_S)
+
+    assert len(world.provider.calls) == 1
+    assert await world.tokens() == (PROMPT_TOKENS, 0)
+
+
+async def test_a_first_token_that_does_not_come_is_a_timeout() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    for _ in range(3):
+        await world.clock.run_for(12 * US_PER_S)
+    events = await collecting
+
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.code == "provider_timeout"
+    assert [call.closed for call in world.provider.calls] == [True] * 3
+    assert await world.tokens() == (3 * PROMPT_TOKENS, 0)
+
+
+async def test_a_stall_in_the_middle_ends_the_answer_at_the_idle_limit() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    await turns()
+    world.provider.calls[0].say("and ")
+    await world.clock.run_for(5 * US_PER_S - 1)
+    assert not collecting.done()
+    await world.clock.run_for(1)
+    events = await collecting
+
+    assert isinstance(events[-1], Failed)
+    assert events[-1].error.code == "provider_timeout"
+    assert world.provider.calls[0].closed
+    assert await world.tokens() == (PROMPT_TOKENS + 1, 0)
+
+
+async def test_an_answer_that_never_ends_is_ended() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    for _ in range(100):
+        await turns()
+        world.provider.calls[0].say("on ")
+        await world.clock.run_for(US_PER_S)
+    events = await collecting
+
+    assert isinstance(events[-1], Failed)
+    assert world.provider.calls[0].closed
+
+
+async def test_a_slow_reader_does_not_run_into_the_providers_time_limits() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script.append((TextDelta("take your time"),))
+    events: list[ChatEvent] = []
+    async with answer:
+        async for batch in answer:
+            events += batch
+            if isinstance(batch[0], TextDelta):
+                world.clock.advance(50 * US_PER_S)
+                world.provider.calls[0].finish(TokenUsage(1, 1))
+
+    assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize("words", [0, 2])
+async def test_a_shutdown_ends_the_answer_with_its_own_error(words: int) -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    collecting = asyncio.create_task(collect(answer))
+    await turns()
+    world.provider.calls[0].say(*["word "] * words)
+    await turns()
+    answer.stop(GOODBYE)
+    events = await collecting
+
+    assert events[-1] == Failed(GOODBYE)
+    assert world.provider.calls[0].closed
+    assert len(world.provider.calls) == 1
+    assert await world.tokens() == (PROMPT_TOKENS + words, 0)
+
+
+async def test_a_shutdown_before_the_provider_is_called_costs_nothing() -> None:
+    world = World()
+    answer = await world.answer()
+    answer.stop(GOODBYE)
+
+    events = await collect(answer)
+
+    assert events[-1] == Failed(GOODBYE)
+    assert world.provider.calls == []
+    assert await world.tokens() == (0, 0)
+
+
+async def test_a_shutdown_during_a_back_off_ends_it() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer()
+    world.provider.script.append(OVERLOADED)
+    collecting = asyncio.create_task(collect(answer))
+    await turns()
+    answer.stop(GOODBYE)
+    events = await collecting
+
+    assert events[-1] == Failed(GOODBYE)
+    assert await world.tokens() == (0, 0)
+
+
+async def test_an_answer_that_ended_is_not_stopped_any_more() -> None:
+    world = World()
+    answer = await world.answer()
+    world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.LENGTH)))
+    events = await collect(answer)
+    answer.stop(GOODBYE)
+
+    assert events[-1] == Finished(FinishReason.LENGTH)
+    assert await world.tokens() == (2, 0)
+
+
+async def test_stopping_does_not_swallow_the_readers_own_cancel() -> None:
+    world = World()
+    answer = await world.answer()
+    reading = asyncio.create_task(collect(answer))
+    await turns()
+    answer.stop(GOODBYE)
+    reading.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await world.tokens() == (PROMPT_TOKENS, 0)
+
+
+async def test_no_timer_is_left_behind() -> None:
+    endings: list[Callable[[World, Answer], Awaitable[object]]] = [
+        lambda world, answer: leave_after(answer, 0),
+        lambda world, answer: answer.aclose(),
+    ]
+    for ending in endings:
+        world = World(policy=PATIENT)
+        await ending(world, await world.answer())
+        assert world.clock.pending == 0

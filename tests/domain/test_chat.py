@@ -1,0 +1,409 @@
+"""What happens before there is a stream: profiles, prompts, prices, and the admission."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from chatnest.adapters.storage.memory import MemoryStore
+from chatnest.domain.admission import Refusal, RefusalCode
+from chatnest.domain.answer import Answer
+from chatnest.domain.budget import BudgetRule, Hold, HoldState, Unit
+from chatnest.domain.errors import InvalidRequestError, StoreUnavailableError
+from chatnest.domain.events import Finished, FinishReason, TextDelta, UsageReported
+from chatnest.domain.ledger import Change, Keys, Rows, Step
+from chatnest.domain.messages import Message, Role
+from chatnest.domain.policy import EACH_PRINCIPAL, GLOBAL_SCOPE, ChatPolicy, UnknownPrice
+from chatnest.domain.profiles import Wishes
+from chatnest.domain.requests import ChatRequest, Principal
+from chatnest.domain.usage import TokenUsage
+from chatnest.domain.windows import US_PER_S
+from chatnest.testing.clock import ManualClock
+from tests.domain.chat_world import (
+    ALICE,
+    DAY,
+    PROFILE,
+    World,
+    collect,
+    limited,
+    request,
+    turns,
+)
+
+T = TypeVar("T")
+BOB = Principal("user:bob")
+# "x" is one byte and one word; two tokens around each message, three around all, and a hundred out.
+HOLD = 1 + 2 + 3 + 100
+
+
+def refused(outcome: Answer | Refusal) -> Refusal:
+    assert isinstance(outcome, Refusal), outcome
+    return outcome
+
+
+async def sent(
+    world: World, chat: ChatRequest, principal: Principal = ALICE
+) -> tuple[Message, ...]:
+    """The messages that reach the provider."""
+    answer = await world.service.open(principal, chat)
+    assert isinstance(answer, Answer), answer
+    world.provider.script.append((Finished(FinishReason.STOP),))
+    await collect(answer)
+    return world.provider.calls[-1].call.messages
+
+
+class StubbornStore(MemoryStore):
+    """A store that answers when the test lets it, or applies a step and loses the reply."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.lose_replies = 0
+        self.down = False
+
+    async def transact(self, keys: Keys, step: Step[T]) -> T:
+        await self.gate.wait()
+        if self.down:
+            raise StoreUnavailableError("down")
+        result = await super().transact(keys, step)
+        if self.lose_replies:
+            self.lose_replies -= 1
+            raise StoreUnavailableError("lost")
+        return result
+
+
+def stubborn_world() -> tuple[World, StubbornStore]:
+    store = StubbornStore(ManualClock())
+    return World(store=store), store
+
+
+async def test_the_worst_case_is_held_before_anything_is_called() -> None:
+    world = World()
+    answer = await world.answer("x")
+
+    assert await world.tokens() == (0, HOLD)
+    assert world.provider.calls == []
+    await answer.aclose()
+
+
+async def test_a_refusal_calls_no_provider_and_is_observed() -> None:
+    world = World(policy=limited(HOLD - 91))
+    refusal = refused(await world.open("x"))
+
+    assert refusal.code is RefusalCode.BUDGET_EXHAUSTED
+    assert world.provider.calls == []
+    assert world.witness.refusals == [("user:alice", "plain", "budget_exhausted")]
+    assert await world.held() == [0, 0, 0]
+
+
+async def test_room_for_five_admits_exactly_five_of_fifty() -> None:
+    profile = replace(PROFILE, min_output_tokens=100)
+    world = World(profile=profile, policy=limited(5 * HOLD))
+    outcomes = await asyncio.gather(*(world.open("x") for _ in range(50)))
+
+    assert sum(isinstance(outcome, Answer) for outcome in outcomes) == 5
+
+
+async def test_everybody_together_is_limited_and_so_is_each() -> None:
+    profile = replace(PROFILE, min_output_tokens=100)
+    each = BudgetRule(EACH_PRINCIPAL, Unit.TOKENS, DAY, 2 * HOLD)
+    everybody = BudgetRule(GLOBAL_SCOPE, Unit.TOKENS, DAY, 3 * HOLD)
+    world = World(profile=profile, policy=ChatPolicy(budgets=(each, everybody)))
+    outcomes = [await world.open("x", principal=who) for who in (ALICE, ALICE, ALICE, BOB, BOB)]
+
+    assert [isinstance(outcome, Answer) for outcome in outcomes] == [True, True, False, True, False]
+
+
+async def test_a_scope_is_charged_for_those_who_carry_it() -> None:
+    profile = replace(PROFILE, min_output_tokens=100)
+    world = World(profile=profile, policy=limited(HOLD, scope="team:red"))
+    red = (Principal("a", scopes=("team:red",)), Principal("b", scopes=("team:red",)))
+
+    assert isinstance(await world.open("x", principal=red[0]), Answer)
+    assert isinstance(await world.open("x", principal=red[1]), Refusal)
+    assert isinstance(await world.open("x", principal=BOB), Answer)
+
+
+async def test_where_less_is_left_the_output_cap_shrinks() -> None:
+    world = World(policy=limited(HOLD - 60))
+    answer = await world.answer("x")
+    world.provider.script.append((Finished(FinishReason.LENGTH),))
+    await collect(answer)
+
+    assert world.provider.calls[0].call.max_output_tokens == 40
+
+
+async def test_a_prompt_is_counted_before_it_is_refused_for_its_bytes() -> None:
+    word = "incomprehensibilities"
+    by_words, by_bytes = 1 + 2 + 3 + 10, len(word) + 2 + 3 + 10
+    world = World(policy=limited(by_words))
+    assert by_bytes > by_words
+
+    assert isinstance(await world.open(word), Answer)
+    assert world.counter.counted == [word]
+
+
+async def test_a_prompt_that_fits_by_its_bytes_is_not_counted() -> None:
+    world = World()
+    await world.answer("x")
+
+    assert world.counter.counted == []
+
+
+async def test_a_long_history_is_trimmed_and_only_what_may_be_kept_is_counted() -> None:
+    world = World()
+    texts = [f"{'x' * 400} {index}" for index in range(20)]
+    messages = await sent(world, request(*texts))
+
+    assert [message.content for message in messages] == texts[-4:]
+    assert set(world.counter.counted) == set(texts[-4:])
+
+
+async def test_a_question_that_cannot_fit_is_too_large() -> None:
+    world = World()
+    refusal = refused(await world.open("word " * 990))
+
+    assert refusal.code is RefusalCode.REQUEST_TOO_LARGE
+    assert refusal.limit_name == "tokens-request"
+    assert world.provider.calls == []
+    assert await world.held() == [0, 0]
+
+
+async def test_a_long_question_eats_into_the_answer_before_it_is_refused() -> None:
+    world = World()
+    answer = await world.answer("word " * 950)
+    world.provider.script.append((Finished(FinishReason.STOP),))
+    await collect(answer)
+
+    assert world.provider.calls[0].call.max_output_tokens == 1_000 - 950 - 2 - 3
+
+
+async def test_the_context_window_of_the_model_is_a_limit_too() -> None:
+    world = World(context_window=50)
+
+    assert refused(await world.open("word " * 60)).code is RefusalCode.REQUEST_TOO_LARGE
+    assert isinstance(await world.open("word " * 30), Answer)
+
+
+async def test_an_unknown_profile_is_named_with_those_there_are() -> None:
+    with pytest.raises(InvalidRequestError, match="plain") as caught:
+        await World().service.open(ALICE, replace(request("x"), profile="golden"))
+    assert caught.value.field == "profile"
+
+
+async def test_a_profile_that_is_not_the_callers_is_refused() -> None:
+    world = World()
+    limited_caller = Principal("user:eve", profiles=frozenset({"other"}))
+
+    assert refused(await world.open("x", principal=limited_caller)).code is (
+        RefusalCode.NOT_ALLOWED
+    )
+
+
+async def test_a_client_may_lower_its_numbers_and_not_raise_them() -> None:
+    world = World(profile=replace(PROFILE, min_output_tokens=100))
+    tight = replace(request("x"), wishes=Wishes(tokens_per_day=HOLD - 1))
+    wide = replace(request("x"), wishes=Wishes(tokens_per_day=10**9, max_output_tokens=10**9))
+
+    assert isinstance(await world.service.open(ALICE, tight), Refusal)
+    assert isinstance(await world.service.open(ALICE, wide), Answer)
+    assert await world.tokens() == (0, HOLD)
+
+
+async def test_a_model_that_there_is_not_is_an_error() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await World().service.open(ALICE, replace(request("x"), model="model-2"))
+    assert caught.value.field == "model"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_clients_system_prompt_is_used_only_where_it_is_allowed(allowed: bool) -> None:
+    profile = replace(PROFILE, system_prompt="Be kind.")
+    world = World(profile=profile, policy=ChatPolicy(client_system_prompt=allowed))
+    messages = await sent(world, replace(request("x"), system_prompt="Be rude."))
+
+    prompts = [message.content for message in messages if message.role is Role.SYSTEM]
+    assert prompts == ["Be kind.", "Be rude."][: 2 if allowed else 1]
+
+
+async def test_a_system_message_is_a_system_prompt_by_another_door() -> None:
+    chat = ChatRequest((Message(Role.SYSTEM, "Be rude."), Message(Role.USER, "x")))
+    with pytest.raises(InvalidRequestError) as caught:
+        await World().service.open(ALICE, chat)
+    assert caught.value.field == "messages[0].role"
+
+    allowing = World(policy=ChatPolicy(client_system_prompt=True))
+    assert await sent(allowing, chat) == chat.messages
+
+
+@pytest.mark.parametrize(
+    ("unknown_price", "admitted"), [(UnknownPrice.REFUSE, False), (UnknownPrice.IGNORE, True)]
+)
+async def test_an_unknown_price_is_not_zero_where_money_is_limited(
+    unknown_price: UnknownPrice, admitted: bool
+) -> None:
+    policy = replace(limited(10**12, Unit.NANO_USD), unknown_price=unknown_price)
+    world = World(policy=policy, price=None)
+
+    assert isinstance(await world.open("x"), Answer) is admitted
+
+
+async def test_an_unknown_price_does_not_matter_where_only_tokens_are_limited() -> None:
+    assert isinstance(await World(price=None).open("x"), Answer)
+
+
+async def test_money_is_limited_by_the_worst_case() -> None:
+    worst = (1 + 2 + 3) * 1_000 + 100 * 4_000
+    profile = replace(PROFILE, min_output_tokens=100)
+
+    exact = World(profile=profile, policy=limited(worst, Unit.NANO_USD))
+    assert isinstance(await exact.open("x"), Answer)
+    less = World(profile=profile, policy=limited(worst - 1, Unit.NANO_USD))
+    assert refused(await less.open("x")).limit_name == "nano_usd-day"
+
+
+async def test_a_slot_is_free_again_when_its_stream_ends() -> None:
+    world = World(profile=replace(PROFILE, concurrent_streams=1))
+    first = await world.answer("x")
+
+    assert refused(await world.open("x")).code is RefusalCode.TOO_MANY_STREAMS
+    await first.aclose()
+    assert isinstance(await world.open("x"), Answer)
+
+
+async def test_a_store_that_is_down_refuses_everything_and_calls_nobody() -> None:
+    world, store = stubborn_world()
+    store.down = True
+
+    with pytest.raises(StoreUnavailableError):
+        await world.open("x")
+    assert world.provider.calls == []
+
+
+async def test_a_lost_reply_leaves_no_hold_behind() -> None:
+    world, store = stubborn_world()
+    store.lose_replies = 1
+
+    with pytest.raises(StoreUnavailableError):
+        await world.open("x")
+    await world.service.drain(US_PER_S)
+    assert await world.tokens() == (0, 0)
+
+
+async def test_a_caller_cancelled_while_it_is_admitted_leaves_no_hold_behind() -> None:
+    world, store = stubborn_world()
+    store.gate.clear()
+    opening = asyncio.create_task(world.open("x"))
+    await turns()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    store.gate.set()
+    await world.service.drain(US_PER_S)
+
+    assert await world.tokens() == (0, 0)
+
+
+async def test_a_settlement_that_the_store_does_not_take_is_sent_again_until_it_does() -> None:
+    world, store = stubborn_world()
+    answer = await world.answer("x")
+    world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.STOP)))
+    store.down = True
+    collecting = asyncio.create_task(collect(answer))
+    await world.clock.run_for(60 * US_PER_S)
+    events = await collecting
+    store.down = False
+
+    assert [type(event) for event in events[1:]] == [Finished]
+    assert world.witness.unsettled == ["id-1.1"]
+    assert await world.tokens() == (0, HOLD)
+    await world.clock.run_for(60 * US_PER_S)
+    assert await world.tokens() == (2, 0)
+
+
+async def test_a_settlement_that_the_store_never_takes_leaves_the_hold_to_expire() -> None:
+    world, store = stubborn_world()
+    answer = await world.answer("x")
+    world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.STOP)))
+    store.down = True
+    collecting = asyncio.create_task(collect(answer))
+    await world.clock.run_for(world.policy.time_limits.lease_us + 60 * US_PER_S)
+    await collecting
+    store.down = False
+
+    assert world.clock.pending == 0
+    assert await world.service.charge_dead_holds() == 1
+    assert await world.tokens() == (HOLD, 0)
+
+
+async def test_dead_holds_are_charged_at_their_worst_case_once_they_are_due() -> None:
+    world = World()
+    await world.answer("x")
+    lease_us = world.policy.time_limits.lease_us
+    world.clock.advance(lease_us - 1)
+    assert await world.service.charge_dead_holds() == 0
+
+    world.clock.advance(1)
+    assert await world.service.charge_dead_holds() == 1
+    assert await world.service.charge_dead_holds() == 0
+    assert await world.tokens() == (HOLD, 0)
+
+
+async def test_an_answer_is_charged_to_the_day_that_held_it() -> None:
+    world = World()
+    answer = await world.answer("x")
+    day_us = 24 * 3_600 * US_PER_S
+    world.clock.set_wall(world.clock.now() + day_us)
+    world.provider.script.append((UsageReported(TokenUsage(3, 4)), Finished(FinishReason.STOP)))
+    await collect(answer)
+
+    assert await world.tokens() == (0, 0)
+    world.clock.set_wall(world.clock.now() - day_us)
+    assert await world.tokens() == (7, 0)
+
+
+async def test_a_slow_store_does_not_hold_the_last_event_back_for_ever() -> None:
+    world, store = stubborn_world()
+    answer = await world.answer("x")
+    world.provider.script.append((TextDelta("hi"), Finished(FinishReason.STOP)))
+    store.gate.clear()
+    collecting = asyncio.create_task(collect_events(answer))
+    await world.clock.run_for(3 * US_PER_S)
+    events = await asyncio.wait_for(collecting, 5)
+    store.gate.set()
+    await answer.aclose()
+
+    assert [type(event) for event in events[1:]] == [TextDelta, Finished]
+    assert await world.tokens() == (1 + 2 + 3 + 1, 0)
+
+
+async def collect_events(answer: Answer) -> list[object]:
+    return [event async for batch in answer for event in batch]
+
+
+async def test_the_journal_says_who_what_and_how_it_ended() -> None:
+    world = World()
+    answer = await world.answer("x")
+    world.provider.script.append((UsageReported(TokenUsage(3, 4)), Finished(FinishReason.LENGTH)))
+    await collect(answer)
+
+    hold = await stored_hold(world, "id-1.1")
+    assert hold.state is HoldState.SETTLED
+    assert (hold.principal, hold.profile, hold.provider, hold.model) == (
+        "user:alice",
+        "plain",
+        "puppet",
+        "model-1",
+    )
+    assert (hold.outcome, hold.usage, hold.cost_nano_usd) == ("length", TokenUsage(3, 4), 19_000)
+
+
+async def stored_hold(world: World, hold_id: str) -> Hold:
+    def read(rows: Rows) -> Change[Sequence[Hold]]:
+        return Change(tuple(rows.holds.values()))
+
+    (hold,) = await world.store.transact(Keys(holds=(hold_id,)), read)
+    return hold
