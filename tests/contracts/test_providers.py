@@ -1,0 +1,98 @@
+"""Every provider passes the suite of its port."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chatnest.adapters.clock import SystemClock
+from chatnest.adapters.providers import LOCAL_MODEL, LocalProvider, OpenAIProvider, ScriptedProvider
+from chatnest.adapters.providers.scripted import CallState, Script
+from chatnest.adapters.randomness import SystemRandomness
+from chatnest.domain.errors import Failure, FailureKind
+from chatnest.domain.ports import ChatProvider
+from chatnest.testing.openai_scripts import completion, refusal, usage_of
+from chatnest.testing.providers import ProviderContract
+from chatnest.testing.upstream import Exchange, MockUpstream
+from chatnest.testing.upstream import Script as UpstreamScript
+
+WORDS = tuple(f" word{number}" for number in range(8))
+DELAY_US = 2_000
+
+
+def answer_within_the_cap(exchange: Exchange) -> UpstreamScript:
+    """What an OpenAI server does: it counts the cap down and says ``length`` when it is used up."""
+    cap = exchange.json["max_tokens"]
+    words = WORDS[:cap]
+    return completion(
+        words,
+        delay_us=DELAY_US,
+        finish_reason="length" if len(words) == cap else "stop",
+        usage=usage_of(9, len(words)),
+    )
+
+
+class TestOpenAIProvider(ProviderContract):
+    @pytest.fixture
+    async def upstream(self) -> AsyncIterator[MockUpstream]:
+        async with MockUpstream(answer_within_the_cap) as upstream:
+            self.seen = upstream
+            yield upstream
+
+    @pytest.fixture
+    async def provider(self, upstream: MockUpstream) -> AsyncIterator[ChatProvider]:
+        provider = OpenAIProvider(api_key="test-key", base_url=upstream.base_url)
+        yield provider
+        await provider.aclose()
+
+    @pytest.fixture
+    def failing(self, upstream: MockUpstream, provider: ChatProvider) -> ChatProvider:
+        upstream.scripts = refusal(503)
+        return provider
+
+    async def wait_until_closed(self) -> None:
+        await self.seen.connections[-1].gone.wait()
+
+
+class TestLocalProvider(ProviderContract):
+    model = LOCAL_MODEL
+
+    @pytest.fixture(scope="class")
+    async def provider(self) -> AsyncIterator[ChatProvider]:
+        provider = LocalProvider(SystemRandomness())
+        yield provider
+        await provider.aclose()
+
+    @pytest.fixture
+    async def failing(self, tmp_path: Path) -> AsyncIterator[ChatProvider]:
+        weights = tmp_path / "broken.gguf"
+        weights.write_bytes(b"not a model")
+        provider = LocalProvider(SystemRandomness(), model_path=weights)
+        yield provider
+        await provider.aclose()
+
+    async def wait_until_closed(self) -> None:
+        """Look at this process's own sockets: the model's server cannot be asked."""
+        (server,) = psutil.Process().children()
+        (listening,) = [one for one in server.net_connections() if one.status == "LISTEN"]
+        sockets = psutil.Process().net_connections
+        # The kernel tells nobody when a socket closes.
+        while any(one.raddr == listening.laddr for one in sockets()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+class TestScriptedProvider(ProviderContract):
+    @pytest.fixture
+    def provider(self) -> ScriptedProvider:
+        self.seen = ScriptedProvider(SystemClock(), Script(text="".join(WORDS), delay_us=DELAY_US))
+        return self.seen
+
+    @pytest.fixture
+    def failing(self) -> ChatProvider:
+        failure = Failure(FailureKind.OVERLOADED, 503)
+        return ScriptedProvider(SystemClock(), Script(failure=failure))
+
+    async def wait_until_closed(self) -> None:
+        assert self.seen.calls[-1].state is CallState.CLOSED_EARLY
