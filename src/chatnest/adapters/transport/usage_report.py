@@ -1,0 +1,114 @@
+"""What was used and what is left, as JSON: the same shape in streams and in ``GET /api/usage``."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from chatnest.domain.admission import rule_name
+from chatnest.domain.budget import Balance
+from chatnest.domain.events import FinishReason, UsageReported
+from chatnest.domain.usage import NANO_USD_PER_USD
+from chatnest.domain.windows import to_datetime
+
+
+class LimitReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What one limit says, in its own unit; ``limit`` and ``remaining`` None: without a limit.
+
+    ``resets_at`` is in UTC, None where the limit never resets.
+    """
+
+    name: str
+    limit: int | None
+    used: int
+    held: int
+    remaining: int | None
+    resets_at: datetime | None
+
+
+class UsageReport(msgspec.Struct, frozen=True, rename="camel"):
+    """The limits of one caller, and the profile that they come from."""
+
+    principal: str
+    profile: str
+    limits: tuple[LimitReport, ...]
+
+
+class CallUsageReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What one call used, and what it left.
+
+    ``cost_usd`` is an exact decimal number, None where no price is known.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cached_input_tokens: int
+    reasoning_tokens: int
+    cost_usd: str | None
+    finish_reason: FinishReason | None
+    estimated: bool
+    limits: tuple[LimitReport, ...]
+
+
+def usage_report(principal: str, profile: str, balances: Iterable[Balance]) -> UsageReport:
+    """The report of *principal*'s limits under *profile*."""
+    return UsageReport(principal, profile, limit_reports(balances))
+
+
+def call_usage_report(event: UsageReported) -> CallUsageReport:
+    """The report of the call that *event* ends."""
+    usage, cost = event.usage, event.cost_nano_usd
+    return CallUsageReport(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=None if cost is None else decimal_usd(cost),
+        finish_reason=event.finish_reason,
+        estimated=event.estimated,
+        limits=limit_reports(event.balances),
+    )
+
+
+def limit_reports(balances: Iterable[Balance]) -> tuple[LimitReport, ...]:
+    """One report for each name among *balances*, in their order."""
+    return tuple([_limit_report(balance) for balance in binding(balances)])
+
+
+def binding(balances: Iterable[Balance]) -> tuple[Balance, ...]:
+    """Of the balances that share a public name, the one with the least left.
+
+    The scope is no part of the name, so a caller's own budget and one that it shares can have
+    the same: what counts for the caller is which of them ends first.
+    """
+    least: dict[str, Balance] = {}
+    for balance in balances:
+        name = rule_name(balance.rule)
+        known = least.get(name)
+        if known is None or _left(balance) < _left(known):
+            least[name] = balance
+    return tuple(least.values())
+
+
+def decimal_usd(amount_nano_usd: int) -> str:
+    """*amount_nano_usd*, not negative, in dollars: exact, and without zeros at the end."""
+    whole, fraction = divmod(amount_nano_usd, NANO_USD_PER_USD)
+    return f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+
+
+def _left(balance: Balance) -> float:
+    return math.inf if balance.remaining is None else balance.remaining
+
+
+def _limit_report(balance: Balance) -> LimitReport:
+    return LimitReport(
+        name=rule_name(balance.rule),
+        limit=balance.rule.limit,
+        used=balance.settled,
+        held=balance.held,
+        remaining=balance.remaining,
+        resets_at=None if balance.resets_at is None else to_datetime(balance.resets_at),
+    )

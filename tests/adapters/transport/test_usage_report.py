@@ -1,0 +1,84 @@
+"""The report of limits: exact money, RFC 3339 times, one entry for each name."""
+
+import re
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatnest.adapters.transport import usage_report
+from chatnest.adapters.transport.usage_report import decimal_usd
+from chatnest.domain.budget import Balance, BudgetRule, Unit
+from chatnest.domain.windows import Period, Window
+from tests.adapters.transport.examples import NOW, balance
+
+
+def test_a_report_has_the_caller_the_profile_and_each_limit() -> None:
+    report = usage_report(
+        "user:7",
+        "balanced",
+        (
+            balance(settled=150, held=2_048),
+            balance(Unit.STREAMS, Period.TOTAL, limit=8, held=1),
+            balance(Unit.NANO_USD, Period.MONTH, limit=None, settled=5),
+        ),
+    )
+    assert msgspec.json.encode(report) == (
+        b'{"principal":"user:7","profile":"balanced","limits":['
+        b'{"name":"tokens-day","limit":70000,"used":150,"held":2048,"remaining":67802,'
+        b'"resetsAt":"2026-11-23T00:00:00Z"},'
+        b'{"name":"streams","limit":8,"used":0,"held":1,"remaining":7,"resetsAt":null},'
+        b'{"name":"nano_usd-month","limit":null,"used":5,"held":0,"remaining":null,'
+        b'"resetsAt":"2026-12-01T00:00:00Z"}]}'
+    )
+
+
+AMOUNTS = st.none() | st.integers(0, 3)
+BALANCES = st.builds(
+    lambda unit, period, scope, remaining: Balance(
+        BudgetRule(scope, unit, Window(period), remaining), 0, 0, remaining, NOW
+    ),
+    st.sampled_from([Unit.TOKENS, Unit.REQUESTS]),
+    st.sampled_from([Period.DAY, Period.MONTH]),
+    st.sampled_from(["someone", "team", "global"]),
+    AMOUNTS,
+)
+
+
+@given(st.lists(BALANCES, max_size=6))
+def test_each_name_is_reported_once_with_the_least_that_is_left(balances: list[Balance]) -> None:
+    left: dict[str, list[int | None]] = {}
+    for each in balances:
+        left.setdefault(f"{each.rule.unit}-{each.rule.window.period}", []).append(each.remaining)
+    expected = {
+        name: min((amount for amount in amounts if amount is not None), default=None)
+        for name, amounts in left.items()
+    }
+    reports = usage_report("someone", "balanced", balances).limits
+    assert [report.name for report in reports] == list(expected)
+    assert {report.name: report.remaining for report in reports} == expected
+
+
+@pytest.mark.parametrize(
+    ("amount_nano_usd", "text"),
+    [
+        (0, "0"),
+        (1, "0.000000001"),
+        (10, "0.00000001"),
+        (1_000_000_000, "1"),
+        (10_000_000_000, "10"),
+        (1_234_567_891, "1.234567891"),
+        (9_007_199_254_740_993_000_000_000, "9007199254740993"),
+    ],
+)
+def test_money_is_an_exact_decimal(amount_nano_usd: int, text: str) -> None:
+    assert decimal_usd(amount_nano_usd) == text
+
+
+@given(st.integers(0, 10**20))
+def test_no_nano_dollar_is_lost(amount_nano_usd: int) -> None:
+    text = decimal_usd(amount_nano_usd)
+    assert Decimal(text) * 10**9 == amount_nano_usd
+    assert re.fullmatch(r"(0|[1-9][0-9]*)(\.[0-9]*[1-9])?", text)
