@@ -1,0 +1,60 @@
+"""A chat backend that cannot overspend.
+
+``ChatNestPlugin(ChatNestConfig(...))`` adds it to a Litestar application. ``ChatService`` and the
+rest of :mod:`chatnest.domain` work under any transport, on the standard library alone: what needs
+more is imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from chatnest import domain
+from chatnest.domain import *  # noqa: F403 - its public names are ours, listed in one place
+
+if TYPE_CHECKING:
+    from chatnest.app.auth import PrincipalResolver, UnauthorizedError
+    from chatnest.app.config import (
+        AuthConfig,
+        BudgetConfig,
+        ChatNestConfig,
+        KeyConfig,
+        PriceConfig,
+        ProfileConfig,
+        RetryConfig,
+        RoutesConfig,
+        TimeLimitsConfig,
+    )
+    from chatnest.app.plugin import ChatNestPlugin
+
+__all__ = [
+    "AuthConfig",
+    "BudgetConfig",
+    "ChatNestConfig",
+    "ChatNestPlugin",
+    "KeyConfig",
+    "PriceConfig",
+    "PrincipalResolver",
+    "ProfileConfig",
+    "RetryConfig",
+    "RoutesConfig",
+    "TimeLimitsConfig",
+    "UnauthorizedError",
+]
+__all__ += domain.__all__
+
+# Hidden from type checkers, to which it would make every misspelt name a valid one.
+if not TYPE_CHECKING:
+    _APP_MODULES = {
+        "ChatNestPlugin": "chatnest.app.plugin",
+        "PrincipalResolver": "chatnest.app.auth",
+        "UnauthorizedError": "chatnest.app.auth",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(_APP_MODULES.get(name, "chatnest.app.config"))
+        return globals().setdefault(name, getattr(module, name))
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

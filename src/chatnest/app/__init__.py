@@ -1,0 +1,1 @@
+"""The application: configuration, wiring, HTTP and the command line around the core."""

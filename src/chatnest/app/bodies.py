@@ -1,0 +1,58 @@
+"""Reading a request's body: at most so many bytes, within so much time."""
+
+import asyncio
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import LitestarException
+
+from chatnest.domain.errors import InvalidRequestError
+from chatnest.domain.ports import Clock
+from chatnest.domain.watchdog import wait_within
+from chatnest.domain.windows import US_PER_S
+
+# A client that is cut off while it still sends may never read why. What is too large is therefore
+# read and dropped, up to here.
+_MOST_DROPPED_BYTES = 64 * 1024 * 1024
+BODY_WAIT_S = 30
+
+
+async def read_body(request: Request[Any, Any, Any], max_bytes: int, clock: Clock) -> bytes:
+    """The whole body of *request*, which must be sent as JSON; none is an empty one.
+
+    Raises:
+        InvalidRequestError: it is larger than *max_bytes*, takes too long, breaks off, or is sent
+            as something else.
+    """
+    reading = asyncio.ensure_future(_read(request, max_bytes))
+    try:
+        if await wait_within(clock, reading, BODY_WAIT_S * US_PER_S):
+            return _as_json(request, reading.result())
+    except LitestarException as error:
+        raise InvalidRequestError("the body broke off") from error
+    finally:
+        reading.cancel()
+    raise InvalidRequestError(f"the body did not arrive within {BODY_WAIT_S} s")
+
+
+async def _read(request: Request[Any, Any, Any], max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= max_bytes:
+            chunks.append(chunk)
+        elif size > _MOST_DROPPED_BYTES:
+            break
+    if size > max_bytes:
+        raise InvalidRequestError(f"the body is larger than {max_bytes} bytes; send less")
+    return b"".join(chunks)
+
+
+def _as_json(request: Request[Any, Any, Any], body: bytes) -> bytes:
+    # Any web page can make its visitors' browsers send what is not declared as JSON, with their
+    # cookies and from their address; to send JSON, a browser first asks us whether it may.
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and not media_type.endswith(("/json", "+json")):
+        raise InvalidRequestError("the body must be sent as content-type application/json")
+    return body

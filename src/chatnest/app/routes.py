@@ -1,0 +1,111 @@
+"""The HTTP routes: chat, the caller's own usage, and health."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from litestar import Router, get, post
+from litestar.params import Parameter
+from litestar.response.base import ASGIResponse
+
+from chatnest.adapters.transport.chatnest import EVENT_DATA, ChatNestDialect
+from chatnest.adapters.transport.chatnest_body import ChatBody
+from chatnest.adapters.transport.sse import to_json
+from chatnest.adapters.transport.usage_report import UsageReport, usage_report
+from chatnest.app.auth import identify
+from chatnest.app.config import RoutesConfig
+from chatnest.app.openapi import (
+    CHAT_EXAMPLE,
+    CHAT_RESPONSES,
+    READY_RESPONSES,
+    USAGE_RESPONSES,
+    HealthBody,
+    streaming_operation,
+)
+from chatnest.app.serving import AnyRequest, Serving, failure_response, serve_chat
+from chatnest.domain.errors import ChatNestError, InvalidRequestError
+
+_JSON = {"content-type": "application/json", "cache-control": "no-store"}
+
+
+CurrentServing = Callable[[], Serving]
+"""Gives what the running application works with: it is built anew at each start."""
+
+
+def chat_router(current: CurrentServing, routes: RoutesConfig) -> Router:
+    """``POST PATH/chat`` and ``GET PATH/usage``."""
+    dialect = ChatNestDialect()
+
+    # The body is bounded where it is read: Litestar's own bound could not answer in the dialect.
+    @post(
+        "/chat",
+        status_code=200,
+        request_max_body_size=None,
+        operation_class=streaming_operation(ChatBody, CHAT_EXAMPLE, EVENT_DATA),
+        operation_id="chat",
+        summary="Chat",
+        responses=CHAT_RESPONSES,
+    )
+    async def chat(request: AnyRequest) -> ASGIResponse:
+        """Stream an answer within the caller's limits."""
+        return await serve_chat(current(), dialect, request)
+
+    @get(
+        "/usage",
+        operation_id="usage",
+        summary="Usage",
+        responses=USAGE_RESPONSES,
+    )
+    async def usage(
+        request: AnyRequest,
+        profile: Annotated[
+            str | None, Parameter(description="A profile to show; else the caller's default.")
+        ] = None,
+    ) -> ASGIResponse:
+        """What the caller has used, and what is left of each of its limits."""
+        serving = current()
+        try:
+            principal = await identify(serving.resolve_principal, request)
+            _refuse_repeated_profile(request)
+            view = await serving.service.usage(principal, profile)
+        except Exception as error:
+            return failure_response(dialect, error)
+        report = usage_report(view.principal, view.profile.name, view.balances)
+        return _json(200, report)
+
+    return Router(routes.path, route_handlers=[chat, usage], tags=["chat"])
+
+
+def health_router(current: CurrentServing, routes: RoutesConfig) -> Router:
+    """``GET PATH/live`` and ``GET PATH/ready``, for whoever watches the process."""
+
+    @get("/live", operation_id="live", summary="Alive", sync_to_thread=False)
+    def live() -> HealthBody:
+        """The process runs and its event loop turns."""
+        return HealthBody("ok")
+
+    @get(
+        "/ready",
+        operation_id="ready",
+        summary="Ready",
+        responses=READY_RESPONSES,
+    )
+    async def ready() -> ASGIResponse:
+        """New chats are taken: the ledger answers and no shutdown has begun."""
+        serving = current()
+        try:
+            serving.registry.check_open()
+            await serving.service.check_store()
+        except ChatNestError as error:
+            return failure_response(ChatNestDialect(), error)
+        return _json(200, HealthBody("ok"))
+
+    return Router(routes.health_path, route_handlers=[live, ready], tags=["health"])
+
+
+def _refuse_repeated_profile(request: AnyRequest) -> None:
+    if len(request.query_params.getall("profile", ())) > 1:
+        raise InvalidRequestError("is given twice; send it once", field="profile")
+
+
+def _json(status: int, body: UsageReport | HealthBody) -> ASGIResponse:
+    return ASGIResponse(body=to_json(body), status_code=status, headers=_JSON)

@@ -1,0 +1,82 @@
+"""What one chat request goes through, whatever its dialect: who, what, whether, and the stream."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+from litestar import Request
+from litestar.response.base import ASGIResponse
+
+from chatnest.adapters.transport.wire import Dialect, WireResponse
+from chatnest.app.auth import PrincipalResolver, UnauthorizedError, identify
+from chatnest.app.bodies import read_body
+from chatnest.app.config import ChatNestConfig
+from chatnest.app.streaming import EventStreamResponse, StreamRegistry
+from chatnest.domain.admission import Refusal
+from chatnest.domain.chat import ChatService
+from chatnest.domain.errors import ChatNestError, PublicError
+from chatnest.domain.ports import Clock
+from chatnest.domain.windows import US_PER_S
+
+_logger = logging.getLogger("chatnest.requests")
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the routes of one application work with."""
+
+    config: ChatNestConfig
+    service: ChatService
+    registry: StreamRegistry
+    clock: Clock
+    resolve_principal: PrincipalResolver
+
+
+async def serve_chat(serving: Serving, dialect: Dialect, request: AnyRequest) -> ASGIResponse:
+    """Answer *request* in *dialect*: with a stream, or with what kept it from becoming one."""
+    try:
+        return await _open_stream(serving, dialect, request)
+    except Exception as error:
+        return failure_response(dialect, error)
+
+
+def failure_response(dialect: Dialect, error: Exception) -> ASGIResponse:
+    """The response to *error* in *dialect*."""
+    return plain_response(failure(dialect, error))
+
+
+def failure(dialect: Dialect, error: Exception) -> WireResponse:
+    """What *dialect* says to *error*; of one that is a defect nothing is told."""
+    if isinstance(error, UnauthorizedError):
+        told = dialect.error(PublicError("unauthenticated", str(error)))
+        return replace(told, headers=(*told.headers, ("www-authenticate", error.challenge)))
+    if not isinstance(error, ChatNestError):
+        _logger.error("a request failed with %s", type(error).__name__)
+    return dialect.error(error)
+
+
+def plain_response(response: WireResponse) -> ASGIResponse:
+    """*response* as Litestar sends it."""
+    return ASGIResponse(body=response.body, status_code=response.status, headers=response.headers)
+
+
+async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) -> ASGIResponse:
+    config, clock = serving.config, serving.clock
+    principal = await identify(serving.resolve_principal, request)
+    body = await read_body(request, config.max_body_bytes, clock)
+    chat_request = dialect.decode(body)
+    serving.registry.check_open()
+    outcome = await serving.service.open(principal, chat_request)
+    if isinstance(outcome, Refusal):
+        return plain_response(dialect.refusal(outcome, clock.now()))
+    return EventStreamResponse(
+        outcome,
+        dialect.encoder(),
+        serving.registry,
+        clock,
+        headers=dialect.stream_headers(outcome.admitted, clock.now()),
+        heartbeat_us=round(config.time_limits.heartbeat_s * US_PER_S),
+        write_stall_us=round(config.time_limits.write_stall_s * US_PER_S),
+    )
