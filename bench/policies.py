@@ -1,0 +1,61 @@
+"""The pure part of a request: decoding, trimming, deciding, settling, encoding."""
+
+from collections.abc import Callable, Iterator
+from timeit import Timer
+
+from chatnest.adapters.transport.chatnest import ChatNestDialect
+from chatnest.domain.admission import Admission, Admitted, admit
+from chatnest.domain.budget import Demand, Hold, Reserve, Settlement, settle
+from chatnest.domain.events import TextDelta
+from chatnest.domain.ledger import Rows
+from chatnest.domain.messages import Message, Role
+from chatnest.domain.policy import ChatPolicy, budget_rules, rate_rules
+from chatnest.domain.profiles import BALANCED
+from chatnest.domain.requests import Principal
+from chatnest.domain.trimming import trim
+from chatnest.domain.usage import Price, TokenUsage
+
+NOW = 1_767_225_600_000_000
+BODY = b'{"messages":[{"id":"1","role":"user","content":"What is the capital of France?"}]}'
+SECONDS_EACH = 0.2
+
+
+def time_policies() -> Iterator[tuple[str, float]]:
+    """Each policy, and the microseconds that one decision of it takes: the best of five."""
+    for name, decide in _decisions().items():
+        timer = Timer(decide)
+        loops, seconds = timer.autorange()
+        loops = max(1, round(loops * SECONDS_EACH / seconds))
+        yield name, min(timer.repeat(5, loops)) / loops * 1e6
+
+
+def _decisions() -> dict[str, Callable[[], object]]:
+    dialect, encoder = ChatNestDialect(), ChatNestDialect().encoder()
+    history = [Message(role, "words " * 20) for role in (Role.USER, Role.ASSISTANT)] * 50
+    weights = [25] * len(history)
+    admission = _admission()
+    empty = Rows({}, {}, {})
+    admitted = admit(empty, admission, NOW).result
+    assert isinstance(admitted, Admitted)
+    change = admit(empty, admission, NOW)
+    accounts = {account.key: account for account in change.accounts}
+    price = Price(150_000_000, 600_000_000)
+    settlement = Settlement(TokenUsage(20, 20), price, estimated=False, outcome="stop")
+    tokens = [TextDelta(" token") for _ in range(20)]
+    return {
+        "decode a body": lambda: dialect.decode(BODY),
+        "trim a hundred messages to six": lambda: trim(
+            history, weights, max_messages=6, token_limit=1_000
+        ),
+        "admit: one quota, two budgets": lambda: admit(empty, admission, NOW),
+        "settle": lambda: settle(accounts, admitted.hold, settlement, NOW),
+        "encode twenty tokens as one batch": lambda: encoder.encode(tokens),
+    }
+
+
+def _admission() -> Admission:
+    principal = Principal("user:ada")
+    hold = Hold("1.1", "1", principal.id, "balanced", "p", "m", (), 400, NOW, NOW + 1)
+    demand = Demand(50, 400, 16, Price(150_000_000, 600_000_000))
+    rules = budget_rules(ChatPolicy(), principal, BALANCED)
+    return Admission(Reserve(hold, demand, rules), rate_rules(ChatPolicy(), principal, BALANCED))

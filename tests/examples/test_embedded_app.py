@@ -1,0 +1,41 @@
+"""The example of an application that embeds the plugin."""
+
+from examples.embedded_app import CONFIG, create_app
+from tests.support.client import Exchange
+from tests.support.running import running
+
+HELLO = b'{"messages":[{"role":"user","content":"Hello there"}]}'
+
+
+async def test_the_applications_users_chat_and_their_team_pays() -> None:
+    async with running(create_app(CONFIG)) as port:
+        async with await Exchange.open(
+            port, "/ai/chat", body=HELLO, headers={"x-user": "ada"}
+        ) as exchange:
+            events = [event async for event in exchange.events()]
+        left = {name: await tokens_left(port, name) for name in ("ada", "grace")}
+        used = events[-2].json["totalTokens"]
+
+    assert events[-1].name == "done"
+    assert left["ada"] == {
+        "user:ada": 70_000 - used,
+        "team:engines": 50_000 - used,
+        "global": 500_000 - used,
+    }
+    assert left["grace"] == {"user:grace": 70_000, "global": 500_000 - used}
+
+
+async def test_strangers_are_turned_away_by_the_application_itself() -> None:
+    async with (
+        running(create_app(CONFIG)) as port,
+        await Exchange.open(port, "/ai/chat", body=HELLO) as exchange,
+    ):
+        assert await exchange.head() == 401
+
+
+async def tokens_left(port: int, user: str) -> dict[str, int]:
+    async with await Exchange.open(
+        port, "/me/tokens-left", method="GET", headers={"x-user": user}
+    ) as exchange:
+        left: dict[str, int] = await exchange.json()
+    return left
