@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -57,14 +57,14 @@ class Setting:
         self.upstream = upstream
         self.clock = SystemClock()
 
-    async def settled_usage(self) -> tuple[int, int]:
-        """Tokens used and held today, once nothing is held any more."""
+    async def settled_usage(self, scope: str | None = None) -> tuple[int, int]:
+        """Tokens used and held today by *scope*, or the caller, once nothing is held any more."""
 
         async def nothing_held() -> bool:
-            return not (await usage(self.port))["tokens-day"]["held"]
+            return not (await usage(self.port, scope))["tokens-day"]["held"]
 
         await until(nothing_held)
-        tokens = (await usage(self.port))["tokens-day"]
+        tokens = (await usage(self.port, scope))["tokens-day"]
         return tokens["used"], tokens["held"]
 
     async def called(self) -> bool:
@@ -139,10 +139,13 @@ async def test_room_for_37_of_200_at_once_streams_exactly_37() -> None:
     one_hold = await held_by_one()
     go_on = asyncio.Event()
     script = (*completion(usage=USAGE)[:2], Wait(go_on), *completion(usage=USAGE)[2:])
-    async with setting(
-        script, resolve_principal=everybody_else(), **everybody(37 * one_hold)
-    ) as stage:
-        exchanges = [await chat(stage.port, "Hello!") for _ in range(200)]
+    async with (
+        setting(script, resolve_principal=everybody_else(), **everybody(37 * one_hold)) as stage,
+        AsyncExitStack() as clients,
+    ):
+        exchanges = [
+            await clients.enter_async_context(await chat(stage.port, "Hello!")) for _ in range(200)
+        ]
         statuses = await asyncio.gather(*(exchange.head() for exchange in exchanges))
         refused = [e for e in exchanges if e.status == 429]
         streams = [e for e in exchanges if e.status == 200]
@@ -157,7 +160,7 @@ async def test_room_for_37_of_200_at_once_streams_exactly_37() -> None:
 
         assert {event.name for event in endings} == {"done"}
         assert len(stage.upstream.exchanges) == 37
-        assert await stage.settled_usage() == (37 * 24, 0)
+        assert await stage.settled_usage("global") == (37 * 24, 0)
 
 
 async def held_by_one() -> int:
@@ -167,7 +170,7 @@ async def held_by_one() -> int:
         await chat(stage.port, "Hello!") as exchange,
     ):
         await exchange.head()
-        return int((await usage(stage.port))["tokens-day"]["held"])
+        return int((await usage(stage.port, "global"))["tokens-day"]["held"])
 
 
 def everybody(tokens: int) -> dict[str, Any]:
@@ -296,8 +299,10 @@ async def test_a_provider_that_cannot_be_reached_costs_nothing() -> None:
 
 
 async def test_a_shutdown_ends_open_streams_with_an_error_and_takes_no_new_ones() -> None:
-    async with setting((*THREE_TOKENS, Stall())) as stage:
-        exchange = await chat(stage.port, "Hello!")
+    async with (
+        setting((*THREE_TOKENS, Stall())) as stage,
+        await chat(stage.port, "Hello!") as exchange,
+    ):
         names: list[str] = []
         async for event in exchange.events():
             names.append(event.name)

@@ -118,8 +118,9 @@ async def chat(port: int, *texts: str, **fields: object) -> Exchange:
     return await Exchange.open(port, "/api/chat", body=body)
 
 
-async def usage(port: int) -> dict[str, dict[str, Any]]:
-    """The caller's own limits, by name."""
+async def usage(port: int, scope: str | None = None) -> dict[str, dict[str, Any]]:
+    """The limits of *scope*, or the caller's own, by name."""
     async with await Exchange.open(port, "/api/usage", method="GET") as exchange:
         report = await exchange.json()
-    return {limit["name"]: limit for limit in report["limits"]}
+    whose = scope or report["principal"]
+    return {limit["name"]: limit for limit in report["limits"] if limit["scope"] == whose}

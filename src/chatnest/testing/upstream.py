@@ -47,6 +47,13 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing until the test sets *event*."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
 class Stall:
     """Do nothing until the client has gone."""
 
@@ -66,7 +73,7 @@ class Reset:
     """Break the connection: the client gets a TCP reset."""
 
 
-Step = Head | Write | Pause | Stall | End | Cut | Reset
+Step = Head | Write | Pause | Wait | Stall | End | Cut | Reset
 Script = Sequence[Step]
 
 
@@ -271,6 +278,8 @@ class _Conversation(asyncio.Protocol):
                 exchange.tokens_written += tokens
             case Pause(delay_us=delay_us):
                 await self._clock.sleep(delay_us)
+            case Wait(event=event):
+                await event.wait()
             case Stall():
                 await self._clock.sleep(_FOREVER_US)
             case End():

@@ -107,7 +107,7 @@ def test_usage_has_the_tokens_the_cost_and_what_is_left_of_each_limit() -> None:
     assert encode(USAGE) == (
         b'event: usage\ndata: {"inputTokens":120,"outputTokens":30,"totalTokens":150,'
         b'"cachedInputTokens":100,"reasoningTokens":8,"costUsd":"0.0012345",'
-        b'"finishReason":"stop","estimated":false,"limits":[{"name":"tokens-day",'
+        b'"finishReason":"stop","estimated":false,"limits":[{"name":"tokens-day","scope":"someone",'
         b'"limit":70000,"used":1150,"held":0,"remaining":68850,'
         b'"resetsAt":"2026-11-23T00:00:00Z"}]}\n\n'
     )
@@ -124,6 +124,7 @@ def test_what_is_not_known_of_usage_is_null() -> None:
     assert report["limits"] == [
         {
             "name": "requests-total",
+            "scope": "someone",
             "limit": None,
             "used": 3,
             "held": 1,

@@ -1,4 +1,4 @@
-"""The report of limits: exact money, RFC 3339 times, one entry for each name."""
+"""The report of limits: exact money, RFC 3339 times, one entry for each limit."""
 
 import re
 from decimal import Decimal
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from chatnest.adapters.transport import usage_report
 from chatnest.adapters.transport.usage_report import decimal_usd
-from chatnest.domain.budget import Balance, BudgetRule, Unit
-from chatnest.domain.windows import Period, Window
-from tests.adapters.transport.examples import NOW, balance
+from chatnest.domain.budget import Unit
+from chatnest.domain.windows import Period
+from tests.adapters.transport.examples import balance
 
 
 def test_a_report_has_the_caller_the_profile_and_each_limit() -> None:
@@ -27,38 +27,20 @@ def test_a_report_has_the_caller_the_profile_and_each_limit() -> None:
     )
     assert msgspec.json.encode(report) == (
         b'{"principal":"user:7","profile":"balanced","limits":['
-        b'{"name":"tokens-day","limit":70000,"used":150,"held":2048,"remaining":67802,'
+        b'{"name":"tokens-day","scope":"someone","limit":70000,"used":150,"held":2048,"remaining":67802,'
         b'"resetsAt":"2026-11-23T00:00:00Z"},'
-        b'{"name":"streams","limit":8,"used":0,"held":1,"remaining":7,"resetsAt":null},'
-        b'{"name":"nano_usd-month","limit":null,"used":5,"held":0,"remaining":null,'
+        b'{"name":"streams","scope":"someone","limit":8,"used":0,"held":1,"remaining":7,"resetsAt":null},'
+        b'{"name":"nano_usd-month","scope":"someone","limit":null,"used":5,"held":0,"remaining":null,'
         b'"resetsAt":"2026-12-01T00:00:00Z"}]}'
     )
 
 
-AMOUNTS = st.none() | st.integers(0, 3)
-BALANCES = st.builds(
-    lambda unit, period, scope, remaining: Balance(
-        BudgetRule(scope, unit, Window(period), remaining), 0, 0, remaining, NOW
-    ),
-    st.sampled_from([Unit.TOKENS, Unit.REQUESTS]),
-    st.sampled_from([Period.DAY, Period.MONTH]),
-    st.sampled_from(["someone", "team", "global"]),
-    AMOUNTS,
-)
-
-
-@given(st.lists(BALANCES, max_size=6))
-def test_each_name_is_reported_once_with_the_least_that_is_left(balances: list[Balance]) -> None:
-    left: dict[str, list[int | None]] = {}
-    for each in balances:
-        left.setdefault(f"{each.rule.unit}-{each.rule.window.period}", []).append(each.remaining)
-    expected = {
-        name: min((amount for amount in amounts if amount is not None), default=None)
-        for name, amounts in left.items()
-    }
-    reports = usage_report("someone", "balanced", balances).limits
-    assert [report.name for report in reports] == list(expected)
-    assert {report.name: report.remaining for report in reports} == expected
+def test_a_limit_that_is_shared_says_with_whom() -> None:
+    report = usage_report("someone", "balanced", (balance(), balance(scope="global")))
+    assert [(limit.name, limit.scope) for limit in report.limits] == [
+        ("tokens-day", "someone"),
+        ("tokens-day", "global"),
+    ]
 
 
 @pytest.mark.parametrize(

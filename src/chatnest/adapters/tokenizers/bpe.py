@@ -24,7 +24,7 @@ CUT_MARGIN_TOKENS = 16
 # About 5 ms of work at the worst; more is done in a thread.
 _INLINE_BYTES = 16_384
 
-_REMEMBERED_FROM_BYTES = 1_024
+_REMEMBERED_FROM_CHARS = 1_024
 _REMEMBERED_BYTES = 4 * 1_024 * 1_024
 _DIGITS = re.compile(r"\d")
 
@@ -65,7 +65,7 @@ class BpeTokenCounter:
         return tokenization_of(model).overhead
 
     def _count(self, tokenization: Tokenization, text: str) -> int:
-        if len(text) < _REMEMBERED_FROM_BYTES:
+        if len(text) < _REMEMBERED_FROM_CHARS:
             return _estimate(tokenization, text)
         key = (tokenization, _digest(text))
         known = self._memory.get(key)
@@ -130,8 +130,8 @@ def _chunks(text: str, chunk_chars: int) -> Iterator[tuple[str, bool]]:
 def _last_good_cut(text: str, start: int, end: int) -> int | None:
     """The last place up to *end* where a space follows a character that is none.
 
-    In both vocabularies' patterns a word contains white space only at its beginning, so no word
-    goes across such a place, and nothing looks back across it.
+    Neither vocabulary's pattern takes a space into a word after anything but white space, so no
+    word goes across such a place; and neither looks back across it.
     """
     cut = text.rfind(" ", start + 1, end + 1)
     while cut > 0 and text[cut - 1].isspace():

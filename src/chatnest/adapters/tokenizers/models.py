@@ -68,9 +68,9 @@ CLAUDE_NEWER = Tokenization(
     Vocabulary.O200K, _CLAUDE, ascii_percent=156, other_percent=226, bound_percent=110
 )
 
-# Llama 3 took cl100k and added to it: on each of llama.cpp's tokenizer test strings it has at
-# most as many tokens. Its template puts five around a message, and adds a message of 20 with the
-# date, its header, a first token and the answer's header.
+# Llama 3 took cl100k and added to it: on those of llama.cpp's tokenizer test strings that our tests
+# repeat it has at most as many tokens. Its template puts five around a message, and adds a message
+# of 20 with the date, its header, a first token and the answer's header.
 LLAMA_3 = Tokenization(Vocabulary.CL100K, TokenOverhead(per_message=8, per_request=40))
 
 # Qwen 1.5 to 3 took cl100k too, but one token for each digit; same strings, same result. The

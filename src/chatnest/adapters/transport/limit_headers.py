@@ -4,11 +4,11 @@ One item for each limit that has a number: ``q`` its size, ``w`` its window, ``r
 ``t`` when it is whole again; windows and times in seconds.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chatnest.adapters.transport.usage_report import binding
 from chatnest.adapters.transport.wire import Headers
 from chatnest.domain.admission import RateStatus, rule_name
 from chatnest.domain.budget import Balance
@@ -44,7 +44,7 @@ class _Item:
 def limit_headers(rates: Iterable[RateStatus], balances: Iterable[Balance], now: int) -> Headers:
     """Both headers for what a decision at *now* left; none where nothing is limited."""
     items = [_rate_item(status) for status in rates]
-    for balance in binding(balances):
+    for balance in _binding(balances):
         item = _balance_item(balance, now)
         if item is not None:
             items.append(item)
@@ -59,6 +59,25 @@ def limit_headers(rates: Iterable[RateStatus], balances: Iterable[Balance], now:
 def ceil_s(duration_us: int) -> int:
     """Whole seconds, rounded up: whoever waits so long does not come too early."""
     return max(0, -(-duration_us // US_PER_S))
+
+
+def _binding(balances: Iterable[Balance]) -> tuple[Balance, ...]:
+    """Of the balances that share a public name, the one with the least left.
+
+    The scope is no part of the name, so a caller's own budget and one that it shares can have
+    the same: what counts for the caller is which of them ends first.
+    """
+    least: dict[str, Balance] = {}
+    for balance in balances:
+        name = rule_name(balance.rule)
+        known = least.get(name)
+        if known is None or _left(balance) < _left(known):
+            least[name] = balance
+    return tuple(least.values())
+
+
+def _left(balance: Balance) -> float:
+    return math.inf if balance.remaining is None else balance.remaining
 
 
 def _rate_item(status: RateStatus) -> _Item:

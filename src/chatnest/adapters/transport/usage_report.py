@@ -1,6 +1,5 @@
 """What was used and what is left, as JSON: the same shape in streams and in ``GET /api/usage``."""
 
-import math
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -16,10 +15,12 @@ from chatnest.domain.windows import to_datetime
 class LimitReport(msgspec.Struct, frozen=True, rename="camel"):
     """What one limit says, in its own unit; ``limit`` and ``remaining`` None: without a limit.
 
+    ``scope`` is whom it is for: the caller alone, or everybody or a team together with it.
     ``resets_at`` is in UTC, None where the limit never resets.
     """
 
     name: str
+    scope: str
     limit: int | None
     used: int
     held: int
@@ -74,23 +75,8 @@ def call_usage_report(event: UsageReported) -> CallUsageReport:
 
 
 def limit_reports(balances: Iterable[Balance]) -> tuple[LimitReport, ...]:
-    """One report for each name among *balances*, in their order."""
-    return tuple([_limit_report(balance) for balance in binding(balances)])
-
-
-def binding(balances: Iterable[Balance]) -> tuple[Balance, ...]:
-    """Of the balances that share a public name, the one with the least left.
-
-    The scope is no part of the name, so a caller's own budget and one that it shares can have
-    the same: what counts for the caller is which of them ends first.
-    """
-    least: dict[str, Balance] = {}
-    for balance in balances:
-        name = rule_name(balance.rule)
-        known = least.get(name)
-        if known is None or _left(balance) < _left(known):
-            least[name] = balance
-    return tuple(least.values())
+    """One report for each of *balances*, in their order."""
+    return tuple([_limit_report(balance) for balance in balances])
 
 
 def decimal_usd(amount_nano_usd: int) -> str:
@@ -99,13 +85,10 @@ def decimal_usd(amount_nano_usd: int) -> str:
     return f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
 
 
-def _left(balance: Balance) -> float:
-    return math.inf if balance.remaining is None else balance.remaining
-
-
 def _limit_report(balance: Balance) -> LimitReport:
     return LimitReport(
         name=rule_name(balance.rule),
+        scope=balance.rule.scope,
         limit=balance.rule.limit,
         used=balance.settled,
         held=balance.held,
