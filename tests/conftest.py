@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+# The contract suites are modules of the product: pytest explains only what it is told to.
+pytest.register_assert_rewrite("chatnest.testing")
+
 # A deadline for one example measures the machine, not the code; pytest-timeout bounds each test.
 settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)

@@ -51,3 +51,19 @@ class Change(Generic[T]):
 
 
 Step = Callable[[Rows], Change[T]]
+
+
+def checked(keys: Keys, change: Change[T]) -> Change[T]:
+    """*change* as it is, if it writes rows at *keys* only: every store asks before it writes.
+
+    Raises:
+        ValueError: a row is written that the step did not name, so that it was never loaded.
+    """
+    strays = (
+        {account.key for account in change.accounts}.difference(keys.accounts),
+        {key for key, _ in change.rates}.difference(keys.rates),
+        {hold.id for hold in change.holds}.difference(keys.holds),
+    )
+    if any(strays):
+        raise ValueError("a step may only write rows whose keys it named")
+    return change

@@ -23,10 +23,9 @@ from typing import Final, Generic, TypeVar
 
 from chatnest.domain.budget import Account, AccountKey, Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
-from chatnest.domain.ledger import Change, Keys, RateKey, Rows, Step
+from chatnest.domain.ledger import Change, Keys, RateKey, Rows, Step, checked
 from chatnest.domain.ports import Clock
 from chatnest.domain.rate_limit import RateState
-from chatnest.domain.steps import checked
 from chatnest.domain.windows import US_PER_S, Period
 
 T = TypeVar("T")
