@@ -59,7 +59,7 @@ def _meaning(kind: Any) -> str:
     kind, _ = without_none(kind)
     origin = get_origin(kind)
     if origin is Annotated:
-        return next(meta.description for meta in kind.__metadata__ if meta.description)
+        return str(next(meta.description for meta in kind.__metadata__ if meta.description))
     if origin is Literal:
         return "one of " + ", ".join(f"``{value}``" for value in get_args(kind))
     if origin is tuple:

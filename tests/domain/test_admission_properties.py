@@ -114,6 +114,7 @@ def test_all_limits_are_taken_from_or_none_and_a_repeat_takes_nothing(
     if isinstance(change.result, Refusal):
         assert change == Change(change.result)
         return
+    assert change.holds == (change.result.hold,)
     assert [key for key, _ in change.rates] == [rule.key for rule in rates]
     assert sorted(account.key for account in change.accounts) == sorted(
         account_key(rule, NOW) for rule in rules

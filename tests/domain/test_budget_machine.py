@@ -1,9 +1,9 @@
 """Accounts against a plain model, through any sequence of calls, clock changes and limits."""
 
 from dataclasses import replace
+from itertools import count
 from zoneinfo import ZoneInfo
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -58,6 +58,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.accounts: dict[AccountKey, Account] = {}
         self.holds: dict[str, Hold] = {}
         self.budget: list[BudgetRule] = []
+        self.ids = count()
         self.now = 0
 
     @initialize(data=st.data(), change=clock_changes(), before_us=st.integers(0, 30))
@@ -90,8 +91,8 @@ class BudgetMachine(RuleBasedStateMachine):
     def reserve_calls(
         self, demand: Demand, spared: set[int], lease_us: int, calls: int
     ) -> MultipleResults[str]:
-        rules = tuple(rule for index, rule in enumerate(self.budget) if index not in spared)
-        ids = [f"hold-{len(self.holds) + index}" for index in range(calls)]
+        rules = tuple(each for index, each in enumerate(self.budget) if index not in spared)
+        ids = (f"hold-{next(self.ids)}" for _ in range(calls))
         holds = [_new_hold(hold_id, demand, self.now, lease_us) for hold_id in ids]
         commands = [Reserve(hold, demand, rules) for hold in holds]
         return multiple(*(each.hold.id for each in commands if self._reserve(each)))
@@ -172,10 +173,10 @@ class BudgetMachine(RuleBasedStateMachine):
         return True
 
     def _check_limits(self, command: Reserve) -> None:
-        for rule_ in command.rules:
-            if rule_.limit is not None:
-                account = self.accounts[rule_.account_at(self.now)]
-                assert account.settled + account.held <= rule_.limit == account.limit
+        for each in command.rules:
+            if each.limit is not None:
+                account = self.accounts[each.account_at(self.now)]
+                assert account.settled + account.held <= each.limit == account.limit
 
     def _check_resets_at(self, command: Reserve, short: Shortage) -> None:
         """Refused by that rule until just before, and then admitted if an empty one has room."""
@@ -212,6 +213,3 @@ def _new_hold(hold_id: str, demand: Demand, now: int, lease_us: int) -> Hold:
 
 
 TestBudget = BudgetMachine.TestCase
-TestBudget.settings = settings(
-    TestBudget.settings, max_examples=2 * settings().max_examples, stateful_step_count=40
-)

@@ -385,18 +385,15 @@ def _charge(line: HoldLine, usage: TokenUsage, cost: int | None) -> int:
 
 
 def _close(accounts: Accounts, hold: Hold, closed: Hold, charges: Sequence[int]) -> Closed:
-    lines = tuple(
-        replace(line, charged=charge) for line, charge in zip(hold.lines, charges, strict=True)
-    )
-    changed = tuple(_move(accounts[line.account], line, hold) for line in lines)
-    overrun = any(charge > line.amount for line, charge in zip(hold.lines, charges, strict=True))
+    charged = tuple(zip(hold.lines, charges, strict=True))
+    lines = tuple(replace(line, charged=charge) for line, charge in charged)
+    changed = tuple(_move(accounts[line.account], line, charge) for line, charge in charged)
+    overrun = any(charge > line.amount for line, charge in charged)
     return Closed(replace(closed, lines=lines), changed, overrun)
 
 
-def _move(account: Account, line: HoldLine, before: Hold) -> Account:
-    """Take what *before* had put on the account away, and put the new charge there."""
-    charged = line.charged or 0
-    if before.state is HoldState.HELD:
-        return replace(account, held=account.held - line.amount, settled=account.settled + charged)
-    earlier = sum(old.charged or 0 for old in before.lines if old.account == line.account)
-    return replace(account, settled=account.settled + charged - earlier)
+def _move(account: Account, line: HoldLine, charge: int) -> Account:
+    """Take what *line* had put on the account away, and put the new *charge* there."""
+    if line.charged is None:
+        return replace(account, held=account.held - line.amount, settled=account.settled + charge)
+    return replace(account, settled=account.settled - line.charged + charge)
