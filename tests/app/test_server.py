@@ -170,9 +170,10 @@ class TestWorkers:
 
 class TestLogging:
     @pytest.fixture(autouse=True)
-    def _levels_as_before(self) -> Iterator[None]:
-        names = ("chatnest", "uvicorn.access")
+    def _levels_as_in_a_new_process(self) -> Iterator[None]:
+        names = (None, "chatnest", "uvicorn.access")
         before = [logging.getLogger(name).level for name in names]
+        logging.getLogger().setLevel(logging.WARNING)
         yield
         for name, level in zip(names, before, strict=True):
             logging.getLogger(name).setLevel(level)
