@@ -30,13 +30,17 @@ class Connection:
         self.gone = asyncio.Event()
         self.reading = asyncio.Event()
         self.reading.set()
+        self.writing = False
 
     async def receive(self) -> dict[str, Any]:
         await self.gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, Any]) -> None:
+        assert not self.writing, "a server takes one message at a time"
+        self.writing = True
         await self.reading.wait()
+        self.writing = False
         self.messages.append(message)
 
     @property
@@ -60,7 +64,9 @@ class Stage:
         connection = Connection()
         return connection, self.serve(answer, connection)
 
-    def serve(self, answer: Answer, connection: Connection) -> "asyncio.Task[None]":
+    def serve(
+        self, answer: Answer, connection: Connection, *, cancelled: bool = False
+    ) -> "asyncio.Task[None]":
         response = EventStreamResponse(
             answer,
             ChatNestDialect().encoder(),
@@ -73,7 +79,14 @@ class Stage:
         scope: Any = {"type": "http"}
         receive: Any = connection.receive
         send: Any = connection.send
-        return asyncio.create_task(response(scope, receive, send))
+
+        async def handle() -> None:
+            task = asyncio.current_task()
+            if cancelled and task is not None:
+                task.cancel()
+            await response(scope, receive, send)
+
+        return asyncio.create_task(handle())
 
     async def run_for(self, seconds: float) -> None:
         await self.world.clock.run_for(round(seconds * US_PER_S))
@@ -213,6 +226,8 @@ async def test_a_draining_process_takes_no_new_chats() -> None:
 
     with pytest.raises(BusyError):
         stage.registry.check_open()
+    stage.registry.begin_drain(9 * US_PER_S)
+    assert stage.world.clock.pending == 1
 
 
 async def test_a_drain_lets_streams_go_on_and_cuts_them_after_its_grace() -> None:
@@ -241,6 +256,7 @@ async def test_closing_ends_every_stream_and_waits_for_their_settlement() -> Non
     await stage.registry.close(US_PER_S)
 
     assert stage.registry.open_streams == 0
+    assert stage.registry.draining
     assert all(connection.complete for connection, _ in streams)
     assert await stage.world.tokens() == (5 * PROMPT_TOKENS, 0)
     await asyncio.gather(*(serving for _, serving in streams))
@@ -259,3 +275,30 @@ async def test_closing_cancels_streams_whose_client_does_not_read() -> None:
     await serving
 
     assert await stage.world.tokens() == (PROMPT_TOKENS + 1, 0)
+
+
+async def test_a_chat_that_was_admitted_before_the_cut_and_begins_after_it_says_goodbye() -> None:
+    stage = Stage()
+    answer = await stage.world.answer("x")
+    stage.registry.begin_drain(US_PER_S)
+    await stage.run_for(1)
+    connection = Connection()
+    await stage.serve(answer, connection)
+
+    assert connection.complete
+    assert '"code":"server_shutting_down"' in connection.text
+    assert stage.world.provider.calls == []
+
+
+async def test_a_request_that_is_cancelled_twice_before_it_streams_leaves_no_hold() -> None:
+    stage = Stage()
+    answer = await stage.world.answer("x")
+    serving = stage.serve(answer, Connection(), cancelled=True)
+    await asyncio.sleep(0)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    await turns()
+
+    assert all(puppet.closed for puppet in stage.world.provider.calls)
+    assert (await stage.world.tokens())[1] == 0

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
 from chatnest.adapters.storage.memory import MemoryStore
 from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
@@ -26,6 +28,7 @@ from chatnest.domain.ports import (
     CallReport,
     ChatProvider,
     LedgerStore,
+    Observer,
     ProviderCall,
     TokenOverhead,
 )
@@ -181,6 +184,7 @@ class World:
         context_window: int | None = None,
         clock: ManualClock | None = None,
         provider: ChatProvider | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.store = store or MemoryStore(self.clock)
@@ -196,7 +200,7 @@ class World:
             prices=OnePrice(price),
             clock=self.clock,
             randomness=FixedRandomness(),
-            observer=self.witness,
+            observer=observer or self.witness,
             policy=self.policy,
         )
 
@@ -259,3 +263,31 @@ async def turns(count: int = 20) -> None:
     """Let every other task run until it waits for something."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def drive(world: World, answer: Answer, seconds: float = 0) -> list[ChatEvent]:
+    """Collect *answer* while *seconds* pass."""
+    collecting = asyncio.create_task(collect(answer))
+    await world.clock.run_for(round(seconds * US_PER_S))
+    return await collecting
+
+
+async def leave_after(answer: Answer, pieces: int) -> None:
+    """Read that many pieces of text, and then be cancelled where the next one is waited for."""
+
+    async def read() -> None:
+        seen = 0
+        async with answer:
+            async for batch in answer:
+                seen += sum(isinstance(event, TextDelta) for event in batch)
+                if seen >= pieces:
+                    waiting.set()
+
+    waiting = asyncio.Event()
+    reading = asyncio.create_task(read())
+    if pieces:
+        await waiting.wait()
+    await turns()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from chatnest.domain.answer import Answer
-from chatnest.domain.errors import Failure, FailureKind, PublicError
+from chatnest.domain.errors import Failure, FailureKind
 from chatnest.domain.events import (
-    ChatEvent,
     Failed,
     Finished,
     FinishReason,
@@ -18,42 +17,20 @@ from chatnest.domain.events import (
 )
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
-from tests.domain.chat_world import PATIENT, World, collect, text_of, turns, usage_of
+from tests.domain.chat_world import (
+    PATIENT,
+    World,
+    collect,
+    leave_after,
+    text_of,
+    turns,
+    usage_of,
+)
 
 OVERLOADED = Failure(FailureKind.OVERLOADED, status=503, billable=False)
-STALLED = Failure(FailureKind.TIMEOUT)
-GOODBYE = PublicError("server_shutting_down", "Goodbye.", retryable=True)
 
 # "one two three" is three words, with two tokens around each message and three around all.
 PROMPT_TOKENS = 3 + 2 + 3
-
-
-async def drive(world: World, answer: Answer, seconds: float = 0) -> list[ChatEvent]:
-    """Collect *answer* while *seconds* pass."""
-    collecting = asyncio.create_task(collect(answer))
-    await world.clock.run_for(round(seconds * US_PER_S))
-    return await collecting
-
-
-async def leave_after(answer: Answer, pieces: int) -> None:
-    """Read that many pieces of text, and then be cancelled where the next one is waited for."""
-
-    async def read() -> None:
-        seen = 0
-        async with answer:
-            async for batch in answer:
-                seen += sum(isinstance(event, TextDelta) for event in batch)
-                if seen >= pieces:
-                    waiting.set()
-
-    waiting = asyncio.Event()
-    reading = asyncio.create_task(read())
-    if pieces:
-        await waiting.wait()
-    await turns()
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
 
 
 async def test_a_finished_answer_is_charged_what_the_provider_reports() -> None:
@@ -266,208 +243,6 @@ async def test_events_out_of_order_are_a_failure() -> None:
 
     assert isinstance(events[-1], Failed)
     assert text_of(events) == ""
-
-
-async def test_a_retryable_failure_before_the_first_delta_is_tried_again() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script += [
-        OVERLOADED,
-        (TextDelta("back"), UsageReported(TokenUsage(5, 1)), Finished(FinishReason.STOP)),
-    ]
-
-    events = await drive(world, answer, 2)
-
-    assert text_of(events) == "back"
-    assert [type(event) for event in events].count(Started) == 1
-    assert len(world.provider.calls) == 2
-    assert await world.tokens() == (6, 0)
-    assert [report.attempt for report in world.witness.reports] == [1, 2]
-
-
-async def test_an_attempt_that_may_have_been_billed_is_charged_beside_the_next_one() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script += [
-        Failure(FailureKind.CONNECTION, billable=True),
-        (TextDelta("back"), UsageReported(TokenUsage(5, 1)), Finished(FinishReason.STOP)),
-    ]
-
-    await drive(world, answer, 2)
-
-    assert await world.tokens() == (PROMPT_TOKENS + 6, 0)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        FailureKind.QUOTA_EXHAUSTED,
-        FailureKind.AUTHENTICATION,
-        FailureKind.INVALID_REQUEST,
-        FailureKind.CONTENT_FILTER,
-        FailureKind.CONTEXT_LENGTH,
-    ],
-)
-async def test_what_trying_again_cannot_mend_is_not_tried_again(kind: FailureKind) -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script.append(Failure(kind, status=429, billable=False))
-
-    events = await collect(answer)
-
-    assert isinstance(events[-1], Failed)
-    assert len(world.provider.calls) == 1
-    assert await world.tokens() == (0, 0)
-
-
-async def test_attempts_end_at_their_limit() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script += [OVERLOADED] * 5
-
-    events = await drive(world, answer, 30)
-
-    assert isinstance(events[-1], Failed)
-    assert len(world.provider.calls) == 3
-    assert await world.tokens() == (0, 0)
-
-
-async def test_a_reader_who_leaves_during_a_back_off_is_not_tried_for_again() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script += [Failure(FailureKind.CONNECTION, billable=True)]
-
-    await leave_after(answer, 0)
-    await world.clock.run_for(30 * US_PER_S)
-
-    assert len(world.provider.calls) == 1
-    assert await world.tokens() == (PROMPT_TOKENS, 0)
-
-
-async def test_a_first_token_that_does_not_come_is_a_timeout() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    collecting = asyncio.create_task(collect(answer))
-    for _ in range(3):
-        await world.clock.run_for(12 * US_PER_S)
-    events = await collecting
-
-    assert isinstance(events[-1], Failed)
-    assert events[-1].error.code == "provider_timeout"
-    assert [call.closed for call in world.provider.calls] == [True] * 3
-    assert await world.tokens() == (3 * PROMPT_TOKENS, 0)
-
-
-async def test_a_stall_in_the_middle_ends_the_answer_at_the_idle_limit() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    collecting = asyncio.create_task(collect(answer))
-    await turns()
-    world.provider.calls[0].say("and ")
-    await world.clock.run_for(5 * US_PER_S - 1)
-    assert not collecting.done()
-    await world.clock.run_for(1)
-    events = await collecting
-
-    assert isinstance(events[-1], Failed)
-    assert events[-1].error.code == "provider_timeout"
-    assert world.provider.calls[0].closed
-    assert await world.tokens() == (PROMPT_TOKENS + 1, 0)
-
-
-async def test_an_answer_that_never_ends_is_ended() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    collecting = asyncio.create_task(collect(answer))
-    for _ in range(100):
-        await turns()
-        world.provider.calls[0].say("on ")
-        await world.clock.run_for(US_PER_S)
-    events = await collecting
-
-    assert isinstance(events[-1], Failed)
-    assert world.provider.calls[0].closed
-
-
-async def test_a_slow_reader_does_not_run_into_the_providers_time_limits() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script.append((TextDelta("take your time"),))
-    events: list[ChatEvent] = []
-    async with answer:
-        async for batch in answer:
-            events += batch
-            if isinstance(batch[0], TextDelta):
-                world.clock.advance(50 * US_PER_S)
-                world.provider.calls[0].finish(TokenUsage(1, 1))
-
-    assert isinstance(events[-1], Finished)
-
-
-@pytest.mark.parametrize("words", [0, 2])
-async def test_a_shutdown_ends_the_answer_with_its_own_error(words: int) -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    collecting = asyncio.create_task(collect(answer))
-    await turns()
-    world.provider.calls[0].say(*["word "] * words)
-    await turns()
-    answer.stop(GOODBYE)
-    events = await collecting
-
-    assert events[-1] == Failed(GOODBYE)
-    assert world.provider.calls[0].closed
-    assert len(world.provider.calls) == 1
-    assert await world.tokens() == (PROMPT_TOKENS + words, 0)
-
-
-async def test_a_shutdown_before_the_provider_is_called_costs_nothing() -> None:
-    world = World()
-    answer = await world.answer()
-    answer.stop(GOODBYE)
-
-    events = await collect(answer)
-
-    assert events[-1] == Failed(GOODBYE)
-    assert world.provider.calls == []
-    assert await world.tokens() == (0, 0)
-
-
-async def test_a_shutdown_during_a_back_off_ends_it() -> None:
-    world = World(policy=PATIENT)
-    answer = await world.answer()
-    world.provider.script.append(OVERLOADED)
-    collecting = asyncio.create_task(collect(answer))
-    await turns()
-    answer.stop(GOODBYE)
-    events = await collecting
-
-    assert events[-1] == Failed(GOODBYE)
-    assert await world.tokens() == (0, 0)
-
-
-async def test_an_answer_that_ended_is_not_stopped_any_more() -> None:
-    world = World()
-    answer = await world.answer()
-    world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.LENGTH)))
-    events = await collect(answer)
-    answer.stop(GOODBYE)
-
-    assert events[-1] == Finished(FinishReason.LENGTH)
-    assert await world.tokens() == (2, 0)
-
-
-async def test_stopping_does_not_swallow_the_readers_own_cancel() -> None:
-    world = World()
-    answer = await world.answer()
-    reading = asyncio.create_task(collect(answer))
-    await turns()
-    answer.stop(GOODBYE)
-    reading.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert await world.tokens() == (PROMPT_TOKENS, 0)
 
 
 async def test_no_timer_is_left_behind() -> None:

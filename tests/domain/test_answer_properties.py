@@ -107,6 +107,7 @@ class Play:
                 answer.stop(GOODBYE)
         assert reading.done(), "the reader waits for ever"
         await asyncio.gather(reading, return_exceptions=True)
+        assert reading.cancelled() <= bool(reader.cancels), "nobody cancelled the reader"
         assert reading.cancelled() or reading.exception() is None, reading
         assert asyncio.all_tasks() == others, "a task is left running"
         assert self.world.clock.pending == 0, "a timer is left behind"
@@ -159,6 +160,8 @@ async def test_every_attempt_is_held_once_and_charged_what_it_used(
 
 
 @given(st.lists(parts, min_size=1, max_size=3), readers, moments)
+@example([Part((Stall(9), HOPELESS), Closing.HANGING)], PATIENT_READER, None)
+@example([Part((Stall(None), Say(1)), Closing.SWALLOWING)], Reader(slowness_s=5), None)
 async def test_a_provider_is_called_again_only_before_the_first_delta(
     script: list[Part], reader: Reader, stop_at_s: int | None
 ) -> None:

@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import pytest
 
-from chatnest.adapters.storage.memory import MemoryStore
 from chatnest.domain.admission import Refusal, RefusalCode
 from chatnest.domain.answer import Answer
 from chatnest.domain.budget import BudgetRule, Hold, HoldState, Unit
-from chatnest.domain.errors import InvalidRequestError, StoreUnavailableError
-from chatnest.domain.events import Finished, FinishReason, TextDelta, UsageReported
-from chatnest.domain.ledger import Change, Keys, Rows, Step
+from chatnest.domain.errors import Failure, FailureKind, InvalidRequestError
+from chatnest.domain.events import Finished, FinishReason, UsageReported
+from chatnest.domain.ledger import Change, Keys, Rows
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.policy import EACH_PRINCIPAL, GLOBAL_SCOPE, ChatPolicy, UnknownPrice
 from chatnest.domain.profiles import Wishes
@@ -24,15 +22,15 @@ from chatnest.testing.clock import ManualClock
 from tests.domain.chat_world import (
     ALICE,
     DAY,
+    PATIENT,
     PROFILE,
     World,
     collect,
     limited,
     request,
-    turns,
 )
+from tests.domain.stubborn_store import StubbornStore
 
-T = TypeVar("T")
 BOB = Principal("user:bob")
 # "x" is one byte and one word; two tokens around each message, three around all, and a hundred out.
 HOLD = 1 + 2 + 3 + 100
@@ -52,32 +50,6 @@ async def sent(
     world.provider.script.append((Finished(FinishReason.STOP),))
     await collect(answer)
     return world.provider.calls[-1].call.messages
-
-
-class StubbornStore(MemoryStore):
-    """A store that answers when the test lets it, or applies a step and loses the reply."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(clock)
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.lose_replies = 0
-        self.down = False
-
-    async def transact(self, keys: Keys, step: Step[T]) -> T:
-        await self.gate.wait()
-        if self.down:
-            raise StoreUnavailableError("down")
-        result = await super().transact(keys, step)
-        if self.lose_replies:
-            self.lose_replies -= 1
-            raise StoreUnavailableError("lost")
-        return result
-
-
-def stubborn_world() -> tuple[World, StubbornStore]:
-    store = StubbornStore(ManualClock())
-    return World(store=store), store
 
 
 async def test_the_worst_case_is_held_before_anything_is_called() -> None:
@@ -181,6 +153,18 @@ async def test_a_long_question_eats_into_the_answer_before_it_is_refused() -> No
     assert world.provider.calls[0].call.max_output_tokens == 1_000 - 950 - 2 - 3
 
 
+async def test_a_window_that_the_template_alone_passes_has_no_room_at_all() -> None:
+    assert refused(await World(context_window=1).open("x")).limit == 0
+
+
+async def test_a_refusal_that_counting_cannot_avert_costs_one_round_trip() -> None:
+    store = StubbornStore(clock := ManualClock())
+    world = World(policy=limited(5), clock=clock, store=store)
+    refused(await world.open("incomprehensibilities"))
+
+    assert store.asked == 1
+
+
 async def test_the_context_window_of_the_model_is_a_limit_too() -> None:
     world = World(context_window=50)
 
@@ -274,71 +258,6 @@ async def test_a_slot_is_free_again_when_its_stream_ends() -> None:
     assert isinstance(await world.open("x"), Answer)
 
 
-async def test_a_store_that_is_down_refuses_everything_and_calls_nobody() -> None:
-    world, store = stubborn_world()
-    store.down = True
-
-    with pytest.raises(StoreUnavailableError):
-        await world.open("x")
-    assert world.provider.calls == []
-
-
-async def test_a_lost_reply_leaves_no_hold_behind() -> None:
-    world, store = stubborn_world()
-    store.lose_replies = 1
-
-    with pytest.raises(StoreUnavailableError):
-        await world.open("x")
-    await world.service.drain(US_PER_S)
-    assert await world.tokens() == (0, 0)
-
-
-async def test_a_caller_cancelled_while_it_is_admitted_leaves_no_hold_behind() -> None:
-    world, store = stubborn_world()
-    store.gate.clear()
-    opening = asyncio.create_task(world.open("x"))
-    await turns()
-    opening.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await opening
-    store.gate.set()
-    await world.service.drain(US_PER_S)
-
-    assert await world.tokens() == (0, 0)
-
-
-async def test_a_settlement_that_the_store_does_not_take_is_sent_again_until_it_does() -> None:
-    world, store = stubborn_world()
-    answer = await world.answer("x")
-    world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.STOP)))
-    store.down = True
-    collecting = asyncio.create_task(collect(answer))
-    await world.clock.run_for(60 * US_PER_S)
-    events = await collecting
-    store.down = False
-
-    assert [type(event) for event in events[1:]] == [Finished]
-    assert world.witness.unsettled == ["id-1.1"]
-    assert await world.tokens() == (0, HOLD)
-    await world.clock.run_for(60 * US_PER_S)
-    assert await world.tokens() == (2, 0)
-
-
-async def test_a_settlement_that_the_store_never_takes_leaves_the_hold_to_expire() -> None:
-    world, store = stubborn_world()
-    answer = await world.answer("x")
-    world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.STOP)))
-    store.down = True
-    collecting = asyncio.create_task(collect(answer))
-    await world.clock.run_for(world.policy.time_limits.lease_us + 60 * US_PER_S)
-    await collecting
-    store.down = False
-
-    assert world.clock.pending == 0
-    assert await world.service.charge_dead_holds() == 1
-    assert await world.tokens() == (HOLD, 0)
-
-
 async def test_dead_holds_are_charged_at_their_worst_case_once_they_are_due() -> None:
     world = World()
     await world.answer("x")
@@ -365,25 +284,6 @@ async def test_an_answer_is_charged_to_the_day_that_held_it() -> None:
     assert await world.tokens() == (7, 0)
 
 
-async def test_a_slow_store_does_not_hold_the_last_event_back_for_ever() -> None:
-    world, store = stubborn_world()
-    answer = await world.answer("x")
-    world.provider.script.append((TextDelta("hi"), Finished(FinishReason.STOP)))
-    store.gate.clear()
-    collecting = asyncio.create_task(collect_events(answer))
-    await world.clock.run_for(3 * US_PER_S)
-    events = await asyncio.wait_for(collecting, 5)
-    store.gate.set()
-    await answer.aclose()
-
-    assert [type(event) for event in events[1:]] == [TextDelta, Finished]
-    assert await world.tokens() == (1 + 2 + 3 + 1, 0)
-
-
-async def collect_events(answer: Answer) -> list[object]:
-    return [event async for batch in answer for event in batch]
-
-
 async def test_the_journal_says_who_what_and_how_it_ended() -> None:
     world = World()
     answer = await world.answer("x")
@@ -399,6 +299,21 @@ async def test_the_journal_says_who_what_and_how_it_ended() -> None:
         "model-1",
     )
     assert (hold.outcome, hold.usage, hold.cost_nano_usd) == ("length", TokenUsage(3, 4), 19_000)
+
+
+async def test_the_journal_says_what_went_wrong_and_each_attempt_has_its_own_lease() -> None:
+    world = World(policy=PATIENT)
+    answer = await world.answer("x")
+    lost = Failure(FailureKind.CONNECTION)
+    world.provider.script += [lost, Failure(FailureKind.CONTENT_FILTER)]
+    collecting = asyncio.create_task(collect(answer))
+    await world.clock.run_for(US_PER_S)
+    await collecting
+    first, second = [await stored_hold(world, f"id-1.{number}") for number in (1, 2)]
+
+    assert (first.outcome, second.outcome) == ("connection", "content_filter")
+    assert second.created_at == first.created_at + US_PER_S
+    assert second.expires_at == first.expires_at + US_PER_S
 
 
 async def stored_hold(world: World, hold_id: str) -> Hold:

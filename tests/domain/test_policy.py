@@ -5,7 +5,7 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 from chatnest.domain.budget import BudgetRule, Unit
-from chatnest.domain.policy import ChatPolicy, budget_rules, rate_rules
+from chatnest.domain.policy import ChatPolicy, TimeLimits, budget_rules, rate_rules
 from chatnest.domain.profiles import BALANCED
 from chatnest.domain.rate_limit import Algorithm
 from chatnest.domain.requests import Principal
@@ -54,6 +54,12 @@ def test_a_rule_for_one_caller_by_its_id_is_for_it_alone() -> None:
 
     assert ("user:alice", "requests", "day") in limits(policy)
     assert ("user:bob", "requests", "day") not in limits(policy, Principal("user:bob"))
+
+
+def test_a_hold_stands_longer_than_any_call_can_last() -> None:
+    limits = TimeLimits(first_token_us=1, idle_us=1, total_us=10**9)
+
+    assert limits.lease_us > limits.total_us + limits.first_token_us
 
 
 def test_requests_a_minute_are_the_profiles() -> None:

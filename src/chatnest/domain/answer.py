@@ -27,7 +27,8 @@ from chatnest.domain.events import (
 )
 from chatnest.domain.ports import ProviderCall
 from chatnest.domain.retry import RetryHere, decide, public_error
-from chatnest.domain.watchdog import BoundedContext, Interruption, Watchdog, wait_within
+from chatnest.domain.time_limits import CallLimits
+from chatnest.domain.watchdog import BoundedContext, Interruption, wait_within
 from chatnest.domain.windows import US_PER_S
 
 # How long an ending waits for the ledger; the settlement itself goes on for as long as needed.
@@ -49,11 +50,7 @@ class Answer:
         self._attempt = Attempt(plan.admitted.hold, 1, self._begun_us)
         self._events = cast(AsyncGeneratorType[EventBatch, None], self._relay())
         self._wait = Interruption(around.clock)
-        self._idle_watch = Watchdog(around.clock, self._on_no_progress)
-        self._total_watch = Watchdog(around.clock, self._on_total)
-        self._late: Failure | None = None
-        self._is_out_of_time = False
-        self._farewell: PublicError | None = None
+        self._limits = CallLimits(plan.time_limits, around.clock, self._wait)
         self._failure: Failure | None = None
         self._renewal: asyncio.Task[Attempt | None] | None = None
         self._settlement: asyncio.Task[UsageReported] | None = None
@@ -85,9 +82,7 @@ class Answer:
 
     def stop(self, error: PublicError) -> None:
         """End the answer early, with *error* as its last event; for shutdown."""
-        if self._settlement is None:
-            self._farewell = error
-            self._wait.interrupt()
+        self._limits.stop(error)
 
     async def aclose(self) -> None:
         """Close the provider's connection and settle; a call that is over stays as it is.
@@ -104,10 +99,10 @@ class Answer:
             await self._wait_settled(self._settlement)
 
     async def _relay(self) -> AsyncGenerator[EventBatch, None]:
-        self._total_watch.expect_within(self._plan.time_limits.total_us)
+        self._limits.begin()
         try:
             yield (self.started,)
-            while not self._is_stopped():
+            while not self._limits.is_stopped:
                 error: Failure | None = None
                 try:
                     async with self._open_stream() as batches:
@@ -118,7 +113,7 @@ class Answer:
                             self._wait.begin()
                             if self._is_over():
                                 break
-                            self._idle_watch.expect_within(self._plan.time_limits.idle_us)
+                            self._limits.expect_next()
                 except ProviderError as failed:
                     error = failed.failure
                 except asyncio.CancelledError as cancelled:
@@ -136,14 +131,13 @@ class Answer:
             yield await self._last_batch()
         finally:
             self._wait.end()
-            self._idle_watch.close()
-            self._total_watch.close()
+            self._limits.close()
             self._settle_once(self._reason_if_left())
 
     def _open_stream(self) -> BoundedContext[AsyncIterator[ProviderBatch]]:
         self._attempt.sent = True
         self._wait.begin()
-        self._idle_watch.expect_within(self._plan.time_limits.first_token_us)
+        self._limits.expect_first()
         stream = self._around.provider.stream(self._call())
         return BoundedContext(stream, self._wait, self._leave_stream)
 
@@ -155,28 +149,28 @@ class Answer:
         if self._wait.by_others:
             # The provider swallowed the cancel of a reader who is gone.
             raise asyncio.CancelledError
-        self._idle_watch.relax()
+        self._limits.relax()
         self._wait.pause()
         return deltas
 
     def _leave_stream(self) -> None:
         """Settle before the provider closes, where nothing can be tried again: it may hang."""
-        self._idle_watch.relax()
+        self._limits.relax()
         if self._attempt.finish_reason is not None or self._wait.by_others:
             self._settle_once(self._reason_if_left())
 
     def _is_over(self) -> bool:
-        return self._attempt.finish_reason is not None or self._is_stopped()
+        return self._attempt.finish_reason is not None or self._limits.is_stopped
 
     def _verdict_on(self, error: Failure | None) -> Failure | None:
         """Why the attempt failed; None where its answer came to its own end."""
         if self._attempt.finish_reason is not None:
             return None
-        return self._late or error or Failure(FailureKind.INTERRUPTED)
+        return self._limits.late or error or Failure(FailureKind.INTERRUPTED)
 
     async def _try_again(self, failure: Failure) -> bool:
         """Whether another attempt is to be made, after its back-off and under its own hold."""
-        if self._farewell is not None or self._is_out_of_time:
+        if self._limits.is_final:
             return False
         decision = decide(
             failure,
@@ -203,12 +197,12 @@ class Answer:
         """What the client is told went wrong; None where the answer came to its own end."""
         if self._attempt.finish_reason is not None:
             return None
-        failure = self._failure or self._late or Failure(FailureKind.INTERRUPTED)
-        return self._farewell or public_error(failure)
+        failure = self._failure or self._limits.late or Failure(FailureKind.INTERRUPTED)
+        return self._limits.farewell or public_error(failure)
 
     async def _back_off(self, delay_us: int) -> bool:
         """Wait before the next attempt; False where the answer was stopped meanwhile."""
-        self._late = None
+        self._limits.forgive()
         self._wait.begin()
         try:
             await self._around.clock.sleep(delay_us)
@@ -217,7 +211,7 @@ class Answer:
                 raise
         finally:
             self._wait.end()
-        return not self._is_stopped()
+        return not self._limits.is_stopped
 
     async def _last_batch(self) -> EventBatch:
         error = self._public_error()
@@ -247,19 +241,6 @@ class Answer:
             # The reader left while the next attempt was being held: its hold is the one to close.
             self._take_over(await self._renewal)
         return await self._account.close(self._attempt, self._failure, reason)
-
-    def _on_no_progress(self) -> None:
-        code = "idle" if self._attempt.streamed else "first_token"
-        self._late = Failure(FailureKind.TIMEOUT, code=code)
-        self._wait.interrupt()
-
-    def _on_total(self) -> None:
-        self._is_out_of_time = True
-        self._late = Failure(FailureKind.TIMEOUT, code="total")
-        self._wait.interrupt()
-
-    def _is_stopped(self) -> bool:
-        return self._late is not None or self._farewell is not None
 
 
 def _defect(error: BaseException) -> Failure:

@@ -1,0 +1,71 @@
+"""What ends a call before its own end: its time limits, and a shutdown."""
+
+from chatnest.domain.errors import Failure, FailureKind, PublicError
+from chatnest.domain.policy import TimeLimits
+from chatnest.domain.ports import Clock
+from chatnest.domain.watchdog import Interruption, Watchdog
+
+
+class CallLimits:
+    """Watches one call, and ends *wait* when it takes too long or is to stop.
+
+    ``late`` is the limit that passed, ``farewell`` what a shutdown tells the client; None while
+    there is no such thing.
+    """
+
+    def __init__(self, limits: TimeLimits, clock: Clock, wait: Interruption) -> None:
+        self._limits = limits
+        self._wait = wait
+        self._awaited = ""
+        self._progress = Watchdog(clock, lambda: self._end(self._awaited))
+        self._total = Watchdog(clock, lambda: self._end("total"))
+        self.late: Failure | None = None
+        self.farewell: PublicError | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the call is to go on no more."""
+        return self.late is not None or self.farewell is not None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether not even another attempt is to be made."""
+        total = self.late is not None and self.late.code == "total"
+        return total or self.farewell is not None
+
+    def begin(self) -> None:
+        """The call begins: its total time runs."""
+        self._total.expect_within(self._limits.total_us)
+
+    def expect_first(self) -> None:
+        """The provider is called: its first event is due in time."""
+        self._awaited = "first_token"
+        self._progress.expect_within(self._limits.first_token_us)
+
+    def expect_next(self) -> None:
+        """An event came: the next one is due in time."""
+        self._awaited = "idle"
+        self._progress.expect_within(self._limits.idle_us)
+
+    def relax(self) -> None:
+        """Nothing is expected of the provider for now."""
+        self._progress.relax()
+
+    def forgive(self) -> None:
+        """Forget which limit passed: there is to be another attempt."""
+        self.late = None
+
+    def stop(self, farewell: PublicError) -> None:
+        """End the call, and say *farewell* to its client."""
+        self.farewell = farewell
+        self._wait.interrupt()
+
+    def close(self) -> None:
+        """The call is over: nothing is due any more. May be called twice."""
+        self._progress.close()
+        self._total.close()
+
+    def _end(self, code: str) -> None:
+        if not self.is_final:
+            self.late = Failure(FailureKind.TIMEOUT, code=code)
+        self._wait.interrupt()

@@ -1,0 +1,89 @@
+"""How a conversation is made to fit, and how much of it is counted for that."""
+
+from dataclasses import replace
+
+import pytest
+
+from chatnest.domain.messages import Message, Role
+from chatnest.domain.profiles import Profile
+from chatnest.domain.prompt import Prompt, PromptFitter
+from chatnest.domain.trimming import PromptTooLarge, PromptUnit
+from tests.domain.chat_world import PROFILE, WordCounter
+
+# The template of WordCounter: around each message, and around all.
+EACH, ALL = 2, 3
+
+
+def said(*texts: str) -> tuple[Message, ...]:
+    return tuple(Message(Role.USER, text) for text in texts)
+
+
+def fitter(window: int | None = None) -> tuple[PromptFitter, WordCounter]:
+    counter = WordCounter()
+    return PromptFitter(counter, "model-1", window), counter
+
+
+async def fitted(
+    messages: tuple[Message, ...], profile: Profile = PROFILE, window: int | None = None
+) -> Prompt:
+    prompt = await fitter(window)[0].fit(messages, profile)
+    assert isinstance(prompt, Prompt), prompt
+    return prompt
+
+
+async def test_what_fits_by_its_bytes_is_not_counted() -> None:
+    fit, counter = fitter()
+    prompt = await fit.fit(said("four", "more"), PROFILE)
+
+    assert prompt == Prompt(said("four", "more"), 8 + 2 * EACH + ALL, 100, counted=False)
+    assert counter.counted == []
+
+
+@pytest.mark.parametrize(("spare", "counted"), [(0, False), (-1, True)])
+async def test_the_bound_is_used_up_to_the_last_byte(spare: int, counted: bool) -> None:
+    text = "word " * 20
+    exact = len(text) + EACH + ALL + PROFILE.max_output_tokens
+    profile = replace(PROFILE, tokens_per_request=exact + spare)
+
+    assert (await fitted(said(text), profile)).counted is counted
+
+
+async def test_only_what_the_message_limit_could_keep_is_counted() -> None:
+    fit, counter = fitter()
+    texts = [f"{'x' * 500} {index}" for index in range(9)]
+    await fit.fit(said(*texts), PROFILE)
+
+    assert counter.counted == texts[-PROFILE.max_messages :]
+
+
+async def test_a_last_turn_may_eat_into_the_cap_down_to_its_minimum() -> None:
+    words = 1_000 - EACH - ALL - PROFILE.min_output_tokens
+    prompt = await fitted(said("w " * words))
+    too_large = await fitter()[0].fit(said("w " * (words + 1)), PROFILE)
+
+    assert (prompt.input_tokens, prompt.output_cap) == (990, 10)
+    assert too_large == PromptTooLarge(words + 1 + EACH, words + EACH, PromptUnit.TOKENS)
+
+
+async def test_older_turns_are_dropped_before_the_cap_shrinks() -> None:
+    prompt = await fitted(said("w " * 500, "w " * 500))
+
+    assert prompt.messages == said("w " * 500)
+    assert prompt.output_cap == PROFILE.max_output_tokens
+
+
+async def test_the_smaller_of_request_limit_and_context_window_counts() -> None:
+    prompt = await fitted(said("w " * 50), window=80)
+
+    assert prompt.input_tokens + prompt.output_cap == 80
+    assert (await fitted(said("w " * 50), window=10_000)).output_cap == PROFILE.max_output_tokens
+
+
+async def test_a_prompt_that_was_sent_is_counted_with_its_template() -> None:
+    fit, counter = fitter()
+
+    assert await fit.count(said("one two", "three")) == 3 + 2 * EACH + ALL
+    assert await fit.count_text("one two") == 2
+    counter.counted.clear()
+    assert await fit.count_text("") == 0
+    assert counter.counted == []
