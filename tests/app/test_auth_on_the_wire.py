@@ -39,9 +39,10 @@ class Served:
         async with exchange:
             return await exchange.head(), await exchange.json()
 
-    async def used_tokens(self, key: str) -> int:
+    async def used_tokens(self, key: str, scope: str) -> int:
         _, report = await self.get("/api/usage", key)
-        return next(limit["used"] for limit in report["limits"] if limit["name"] == "tokens-day")
+        limits = {(limit["name"], limit["scope"]): limit for limit in report["limits"]}
+        return int(limits["tokens-day", scope]["used"])
 
 
 def shown(key: str | None) -> dict[str, str]:
@@ -92,16 +93,14 @@ async def test_a_caller_without_a_key_is_told_so_even_after_twenty_megabytes() -
         assert exchange.status == 401
 
 
-async def test_a_key_is_charged_for_its_own_chats_and_for_no_others() -> None:
+async def test_a_key_is_charged_for_its_own_chats_and_all_for_everybodys() -> None:
     async with serving() as served:
-        assert (await served.chat(ALICE)).status == 200
-        # One word in, four out.
-        assert await served.used_tokens(ALICE) == 5
-        assert await served.used_tokens(BOB) == 0
-        assert (await served.chat(BOB)).status == 200
-        assert (await served.chat(BOB)).status == 200
-        assert await served.used_tokens(BOB) == 10
-        assert await served.used_tokens(ALICE) == 5
+        for key, name, others in ((ALICE, "key:alice", 0), (BOB, "key:bob", 5)):
+            assert await served.used_tokens(key, name) == 0
+            assert (await served.chat(key)).status == 200
+            # One word in, four out.
+            assert await served.used_tokens(key, name) == 5
+            assert await served.used_tokens(key, "global") == others + 5
 
 
 async def test_a_budget_that_one_key_has_used_up_is_whole_for_another() -> None:

@@ -44,24 +44,30 @@ def in_place_of(old: bytes, new: bytes) -> bytes:
 
 
 class Target:
-    """An application that is served, with a caller for the attacks and another for good chats."""
+    """An application that is served, with one caller for attacks and many for good chats."""
 
     def __init__(self, port: int, provider: ScriptedProvider) -> None:
         self.port = port
-        self.provider = provider
+        self._provider = provider
         self._good_callers = count()
 
-    async def check_unharmed(self) -> None:
-        """Nothing was spent, the provider was not called, and an ordinary chat streams."""
-        assert self.provider.calls == []
-        limits = await usage(self.port)
-        assert {(limit["used"], limit["held"]) for limit in limits.values()} == {(0, 0)}
+    @property
+    def calls(self) -> int:
+        """How often the provider was called."""
+        return len(self._provider.calls)
+
+    async def spent(self) -> list[tuple[int, int]]:
+        """Used and held of each of the attacker's limits."""
+        limits = (await usage(self.port)).values()
+        return [(limit["used"], limit["held"]) for limit in limits]
+
+    async def check_chats(self) -> None:
+        """Somebody else's ordinary chat streams as ever."""
         headers = {"x-caller": f"good-{next(self._good_callers)}"}
         async with await Exchange.open(self.port, CHAT, body=body(), headers=headers) as exchange:
             events = [event async for event in exchange.events()]
         assert "".join(event.json for event in events if event.name == "token") == "All is well."
         assert events[-1].name == "done"
-        self.provider.calls.clear()
 
 
 def caller(connection: Connection) -> Principal:
@@ -89,8 +95,11 @@ async def target() -> AsyncGenerator[Target, None]:
 async def port(target: Target, caplog: pytest.LogCaptureFixture) -> AsyncGenerator[int, None]:
     """Where to attack; afterwards everything is as if nothing had happened."""
     caplog.set_level(logging.DEBUG)
+    before = target.calls, await target.spent()
     yield target.port
-    await target.check_unharmed()
+    assert (target.calls, await target.spent()) == before
+    assert {held for _, held in before[1]} == {0}
+    await target.check_chats()
     for record in caplog.get_records("call"):
         assert SECRET not in record.getMessage()
         assert record.exc_info is None
@@ -118,88 +127,86 @@ async def send(port: int, request: bytes) -> Exchange:
     return Exchange(reader, writer)
 
 
-@pytest.mark.parametrize(
-    ("raw", "field", "reason"),
-    [
-        pytest.param(raw, field, reason, id=name)
-        for name, raw, field, reason in [
-            ("empty", b"", None, "the body is empty"),
-            ("blank", b" \r\n\t", None, "the body is empty"),
-            ("no-json", SECRET.encode(), None, "the body is not valid JSON"),
-            ("form", b"messages=" + SECRET.encode(), None, "the body is not valid JSON"),
-            ("cut", said()[:-1], None, "the body is not valid JSON"),
-            ("two", said() + said(), None, "the body is not valid JSON"),
-            ("null", b"null", None, "must be a JSON object"),
-            ("number", b"4242", None, "must be a JSON object"),
-            ("string", json.dumps(SECRET).encode(), None, "must be a JSON object"),
-            ("list", b"[" + said() + b"]", None, "must be a JSON object"),
-            ("bom", b"\xef\xbb\xbf" + said(), None, "the body is not valid JSON"),
-            ("utf-16", said().decode().encode("utf-16"), None, "not UTF-8"),
-            ("latin-1", in_place_of(b"CONTENT", b"caf\xe9"), None, "not UTF-8"),
-            ("raw-surrogate", in_place_of(b"CONTENT", b"\xed\xa0\x80"), None, "not UTF-8"),
-            ("surrogate", said("\ud83d"), "messages[1].content", "half of a surrogate pair"),
-            ("nul", said(f"{SECRET}\0"), "messages[1].content", "NUL"),
-            ("raw-nul", in_place_of(b"CONTENT", b"\0"), None, "the body is not valid JSON"),
-            ("spaces", said(" " * MEGABYTE), "messages[1].content", "is blank"),
-            ("deep", b"[" * DEPTH, None, "must be a JSON object"),
-            ("deep-object", b'{"a":' * DEPTH, None, "nested too deeply"),
-            ("deep-messages", b'{"messages":' + b"[" * DEPTH, "messages[0]", "must be an object"),
-            (
-                "deep-content",
-                in_place_of(b'"CONTENT"', b"[" * DEPTH + b"]" * DEPTH),
-                "messages[1].content",
-                "must be a text",
-            ),
-            (
-                "deep-unknown",
-                said()[:-1] + b',"x":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
-                None,
-                "nested too deeply",
-            ),
-            ("no-messages", b"{}", "messages", "is missing"),
-            ("messages-null", b'{"messages":null}', "messages", "must be a list"),
-            ("messages-object", b'{"messages":{"0":{}}}', "messages", "must be a list"),
-            ("messages-empty", b'{"messages":[]}', "messages", "must be a list of 1 to 2000"),
-            ("messages-many", body(*[HELLO] * 25_000), "messages", "must be a list of 1 to 2000"),
-            (
-                "messages-most",
-                b'{"messages":[' + b"0," * (DEPTH - 1) + b"0]}",
-                "messages[0]",
-                "must be an object",
-            ),
-            ("no-question", b'{"messages":[{"role":"assistant","content":"a"}]}', "messages", "us"),
-            ("message-null", body(None), "messages[1]", "must be an object"),
-            ("message-text", body(SECRET), "messages[1]", "must be an object"),
-            ("no-role", body({"content": SECRET}), "messages[1].role", "is missing"),
-            ("no-content", body({"role": "user"}), "messages[1].content", "is missing"),
-            ("role", said(role=SECRET), "messages[1].role", '"user", "assistant" or "system"'),
-            ("role-tool", said(role="tool"), "messages[1].role", '"user", "assistant" or'),
-            ("role-number", said(role=1), "messages[1].role", '"user", "assistant" or "system"'),
-            ("system", said(role="system"), "messages[1].role", "does not take system messages"),
-            ("content-null", said(None), "messages[1].content", "must be a text"),
-            ("content-number", said(4242), "messages[1].content", "must be a text"),
-            ("content-list", said([SECRET]), "messages[1].content", "must be a text"),
-            ("content-object", said({SECRET: SECRET}), "messages[1].content", "must be a text"),
-            ("content-nan", said(float("nan")), "messages[1].content", "not a number that JSON"),
-            ("nan", body(dailyTokenLimit=float("nan")), "dailyTokenLimit", "not a number that"),
-            ("infinity", body(dailyTokenLimit=float("inf")), "dailyTokenLimit", "not a number"),
-            ("profile", body(profile=SECRET), "profile", "no such profile; there are: balanced"),
-            ("profile-old-name", body(aiUsageProfile="gpt"), "profile", "no such profile"),
-            ("profile-type", body(profile=[SECRET]), "profile", "must be the name"),
-            ("profile-empty", body(profile=""), "profile", "must be the name"),
-            ("profile-long", body(profile="x" * MEGABYTE), "profile", "1 to 100 characters"),
-            ("profile-nul", body(profile="balanced\0"), "profile", "NUL"),
-            ("twice", said()[:-1] + b',"messages":[]}', "messages", "must be a list of 1 to"),
-            (
-                "twice-good",
-                body(profile="free")[:-1] + b',"profile":"budget"}',
-                "profile",
-                "given twice",
-            ),
-            ("system-prompt", body(systemPrompt=[SECRET]), "systemPrompt", "must be a text"),
-        ]
-    ],
-)
+BAD_BODIES: dict[str, tuple[bytes, str | None, str]] = {
+    "empty": (b"", None, "the body is empty"),
+    "blank": (b" \r\n\t", None, "the body is empty"),
+    "no-json": (SECRET.encode(), None, "the body is not valid JSON"),
+    "form": (b"messages=" + SECRET.encode(), None, "the body is not valid JSON"),
+    "cut": (said()[:-1], None, "the body is not valid JSON"),
+    "two": (said() + said(), None, "the body is not valid JSON"),
+    "null": (b"null", None, "must be a JSON object"),
+    "number": (b"4242", None, "must be a JSON object"),
+    "string": (json.dumps(SECRET).encode(), None, "must be a JSON object"),
+    "list": (b"[" + said() + b"]", None, "must be a JSON object"),
+    "bom": (b"\xef\xbb\xbf" + said(), None, "the body is not valid JSON"),
+    "utf-16": (said().decode().encode("utf-16"), None, "not UTF-8"),
+    "latin-1": (in_place_of(b"CONTENT", b"caf\xe9"), None, "not UTF-8"),
+    "raw-surrogate": (in_place_of(b"CONTENT", b"\xed\xa0\x80"), None, "not UTF-8"),
+    "surrogate": (said("\ud83d"), "messages[1].content", "half of a surrogate pair"),
+    "nul": (said(f"{SECRET}\0"), "messages[1].content", "NUL"),
+    "raw-nul": (in_place_of(b"CONTENT", b"\0"), None, "the body is not valid JSON"),
+    "spaces": (said(" " * MEGABYTE), "messages[1].content", "is blank"),
+    "deep": (b"[" * DEPTH, None, "must be a JSON object"),
+    "deep-object": (b'{"a":' * DEPTH, None, "nested too deeply"),
+    "deep-messages": (b'{"messages":' + b"[" * DEPTH, "messages[0]", "must be an object"),
+    "deep-content": (
+        in_place_of(b'"CONTENT"', b"[" * DEPTH + b"]" * DEPTH),
+        "messages[1].content",
+        "must be a text",
+    ),
+    "deep-unknown": (
+        said()[:-1] + b',"x":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
+        None,
+        "nested too deeply",
+    ),
+    "deep-after-nan": (
+        b'{"messages":NaN,"x":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
+        None,
+        "nested too deeply",
+    ),
+    "no-messages": (b"{}", "messages", "is missing"),
+    "messages-null": (b'{"messages":null}', "messages", "must be a list"),
+    "messages-object": (b'{"messages":{"0":{}}}', "messages", "must be a list"),
+    "messages-empty": (b'{"messages":[]}', "messages", "must be a list of 1 to 2000"),
+    "messages-many": (body(*[HELLO] * 25_000), "messages", "must be a list of 1 to 2000"),
+    "messages-most": (
+        b'{"messages":[' + b"0," * (DEPTH - 1) + b"0]}",
+        "messages[0]",
+        "must be an object",
+    ),
+    "no-question": (b'{"messages":[{"role":"assistant","content":"a"}]}', "messages", '"user"'),
+    "message-null": (body(None), "messages[1]", "must be an object"),
+    "message-text": (body(SECRET), "messages[1]", "must be an object"),
+    "no-role": (body({"content": SECRET}), "messages[1].role", "is missing"),
+    "no-content": (body({"role": "user"}), "messages[1].content", "is missing"),
+    "role": (said(role=SECRET), "messages[1].role", '"user", "assistant" or "system"'),
+    "role-tool": (said(role="tool"), "messages[1].role", '"user", "assistant" or'),
+    "role-number": (said(role=1), "messages[1].role", '"user", "assistant" or "system"'),
+    "system": (said(role="system"), "messages[1].role", "does not take system messages"),
+    "content-null": (said(None), "messages[1].content", "must be a text"),
+    "content-number": (said(4242), "messages[1].content", "must be a text"),
+    "content-list": (said([SECRET]), "messages[1].content", "must be a text"),
+    "content-object": (said({SECRET: SECRET}), "messages[1].content", "must be a text"),
+    "content-nan": (said(float("nan")), "messages[1].content", "not a number that JSON"),
+    "nan": (body(dailyTokenLimit=float("nan")), "dailyTokenLimit", "not a number that"),
+    "infinity": (body(dailyTokenLimit=float("inf")), "dailyTokenLimit", "not a number"),
+    "profile": (body(profile=SECRET), "profile", "no such profile; there are: balanced"),
+    "profile-old-name": (body(aiUsageProfile="gpt"), "profile", "no such profile"),
+    "profile-type": (body(profile=[SECRET]), "profile", "must be the name"),
+    "profile-empty": (body(profile=""), "profile", "must be the name"),
+    "profile-long": (body(profile="x" * MEGABYTE), "profile", "1 to 100 characters"),
+    "profile-nul": (body(profile="balanced\0"), "profile", "NUL"),
+    "twice": (said()[:-1] + b',"messages":[]}', "messages", "must be a list of 1 to"),
+    "twice-good": (
+        body(profile="free")[:-1] + b',"profile":"budget"}',
+        "profile",
+        "given twice",
+    ),
+    "system-prompt": (body(systemPrompt=[SECRET]), "systemPrompt", "must be a text"),
+}
+
+
+@pytest.mark.parametrize(("raw", "field", "reason"), BAD_BODIES.values(), ids=BAD_BODIES)
 async def test_a_bad_body_is_told_which_field_and_why(
     port: int, raw: bytes, field: str | None, reason: str
 ) -> None:
@@ -332,32 +339,29 @@ async def test_a_wrong_method_or_path_is_refused_in_json(
 SMUGGLED = b"POST /api/chat HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n" + said()
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param(request, id=name)
-        for name, request in [
-            ("garbage", b"GARBAGE\r\n\r\n"),
-            ("tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
-            ("http-2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-            ("http-9", b"POST /api/chat HTTP/9.9\r\nhost: x\r\n\r\n"),
-            ("nul-in-path", b"GET /api/usage?profile=\0 HTTP/1.1\r\nhost: x\r\n\r\n"),
-            ("long-path", b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"),
-            ("nul-in-header", b"GET /api/usage HTTP/1.1\r\nhost: \0\r\n\r\n"),
-            ("header-name", b"GET /api/usage HTTP/1.1\r\nh\xe9: x\r\n\r\n"),
-            ("two-framings", SMUGGLED % b"content-length: 4\r\ntransfer-encoding: chunked"),
-            ("two-framings-turned", SMUGGLED % b"transfer-encoding: chunked\r\ncontent-length: 4"),
-            ("two-lengths", SMUGGLED % b"content-length: 4\r\ncontent-length: 400"),
-            ("length-negative", SMUGGLED % b"content-length: -1"),
-            ("length-huge", SMUGGLED % (b"content-length: " + b"9" * 40)),
-            ("length-spaced", SMUGGLED % b"content-length : 4"),
-            ("length-words", SMUGGLED % b"content-length: four"),
-            ("framing-unknown", SMUGGLED % b"transfer-encoding: xchunked"),
-            ("framing-twice", SMUGGLED % b"transfer-encoding: chunked, identity"),
-            ("chunk-no-size", SMUGGLED % b"transfer-encoding: chunked"),
-        ]
-    ],
-)
+NO_HTTP = {
+    "garbage": b"GARBAGE\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "http-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "http-9": b"POST /api/chat HTTP/9.9\r\nhost: x\r\n\r\n",
+    "nul-in-path": b"GET /api/usage?profile=\0 HTTP/1.1\r\nhost: x\r\n\r\n",
+    "long-path": b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+    "nul-in-header": b"GET /api/usage HTTP/1.1\r\nhost: \0\r\n\r\n",
+    "header-name": b"GET /api/usage HTTP/1.1\r\nh\xe9: x\r\n\r\n",
+    "two-framings": SMUGGLED % b"content-length: 4\r\ntransfer-encoding: chunked",
+    "two-framings-turned": SMUGGLED % b"transfer-encoding: chunked\r\ncontent-length: 4",
+    "two-lengths": SMUGGLED % b"content-length: 4\r\ncontent-length: 400",
+    "length-negative": SMUGGLED % b"content-length: -1",
+    "length-huge": SMUGGLED % (b"content-length: " + b"9" * 40),
+    "length-spaced": SMUGGLED % b"content-length : 4",
+    "length-words": SMUGGLED % b"content-length: four",
+    "framing-unknown": SMUGGLED % b"transfer-encoding: xchunked",
+    "framing-twice": SMUGGLED % b"transfer-encoding: chunked, identity",
+    "chunk-no-size": SMUGGLED % b"transfer-encoding: chunked",
+}
+
+
+@pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP)
 async def test_what_is_not_http_is_answered_once_and_never_reaches_a_route(
     port: int, sent: bytes
 ) -> None:

@@ -43,7 +43,7 @@ class TestOpenAIProvider(ProviderContract):
 
     @pytest.fixture
     async def provider(self, upstream: MockUpstream) -> AsyncIterator[ChatProvider]:
-        provider = OpenAIProvider(api_key="test-key", base_url=upstream.base_url)
+        provider = OpenAIProvider(api_key="test-key", base_url=upstream.base_url, trust_env=False)
         yield provider
         await provider.aclose()
 

@@ -28,6 +28,7 @@ from tests.domain.chat_world import (
     collect,
     limited,
     request,
+    usage_of,
 )
 from tests.domain.stubborn_store import StubbornStore
 
@@ -322,3 +323,20 @@ async def stored_hold(world: World, hold_id: str) -> Hold:
 
     (hold,) = await world.store.transact(Keys(holds=(hold_id,)), read)
     return hold
+
+
+async def test_a_midnight_while_the_prompt_is_counted_does_not_split_the_admission() -> None:
+    word = "incomprehensibilities"
+    world = World(policy=limited(1 + 2 + 3 + 10))
+    count = world.counter.count
+
+    async def count_over_midnight(model: str, text: str) -> int:
+        world.clock.set_wall(world.clock.now() + 24 * 3_600 * US_PER_S)
+        return await count(model, text)
+
+    world.counter.count = count_over_midnight  # type: ignore[method-assign]  # the test's own
+    answer = await world.answer(word)
+    world.provider.script.append((UsageReported(TokenUsage(3, 4)), Finished(FinishReason.STOP)))
+    told = usage_of(await collect(answer)).balances
+
+    assert {balance.settled for balance in told if balance.rule.unit is Unit.TOKENS} == {7}

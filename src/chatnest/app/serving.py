@@ -13,6 +13,7 @@ from chatnest.app.bodies import read_body
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.streaming import EventStreamResponse, StreamRegistry
 from chatnest.domain.admission import Refusal
+from chatnest.domain.answer import Answer
 from chatnest.domain.chat import ChatService
 from chatnest.domain.errors import ChatNestError, PublicError
 from chatnest.domain.ports import Clock
@@ -71,12 +72,21 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     outcome = await serving.service.open(principal, chat_request)
     if isinstance(outcome, Refusal):
         return plain_response(dialect.refusal(outcome, clock.now()))
+    try:
+        return _stream(serving, dialect, outcome)
+    except BaseException:
+        await outcome.aclose()
+        raise
+
+
+def _stream(serving: Serving, dialect: Dialect, answer: Answer) -> EventStreamResponse:
+    limits = serving.config.time_limits
     return EventStreamResponse(
-        outcome,
+        answer,
         dialect.encoder(),
         serving.registry,
-        clock,
-        headers=dialect.stream_headers(outcome.admitted, clock.now()),
-        heartbeat_us=round(config.time_limits.heartbeat_s * US_PER_S),
-        write_stall_us=round(config.time_limits.write_stall_s * US_PER_S),
+        serving.clock,
+        headers=dialect.stream_headers(answer.admitted, serving.clock.now()),
+        heartbeat_us=round(limits.heartbeat_s * US_PER_S),
+        write_stall_us=round(limits.write_stall_s * US_PER_S),
     )

@@ -35,6 +35,7 @@ from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.settling import Settler
 from chatnest.domain.steps import balances_step, expire_step
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
+from chatnest.domain.usage import Price
 
 # How many dead holds one round of the reaper charges; the next round takes the rest.
 REAP_BATCH = 100
@@ -172,18 +173,19 @@ class ChatService:
         prompt = await fitter.fit(messages, profile)
         if isinstance(prompt, PromptTooLarge):
             return _too_large(prompt)
-        rules = self._rules(principal, profile, model)
+        price = self._prices.price(self._target.provider.name, model)
+        rules = self._rules(principal, profile, price)
         if isinstance(rules, Refusal):
             return rules
         started = Started(
             self._around.randomness.new_id(), model, profile.name, self._around.clock.now()
         )
-        admission = self._admission(started, principal, profile, rules, prompt)
+        admission = self._admission(started, principal, profile, rules, prompt, price)
         decision = await self._settler.admit(admission)
         if isinstance(decision, Refusal) and not prompt.counted:
             counted = await fitter.fit_counted(messages, profile)
             if isinstance(counted, Prompt):
-                finer = self._admission(started, principal, profile, rules, counted)
+                finer = self._admission(started, principal, profile, rules, counted, price)
                 if _would_fit(decision, finer.reserve.demand):
                     prompt, admission = counted, finer
                     decision = await self._settler.admit(admission)
@@ -212,10 +214,10 @@ class ChatService:
         return (*system, *request.messages)
 
     def _rules(
-        self, principal: Principal, profile: Profile, model: str
+        self, principal: Principal, profile: Profile, price: Price | None
     ) -> tuple[BudgetRule, ...] | Refusal:
         rules = budget_rules(self._policy, principal, profile)
-        if self._prices.price(self._target.provider.name, model) is not None:
+        if price is not None:
             return rules
         unpriced = tuple(rule for rule in rules if rule.unit is not Unit.NANO_USD)
         if len(unpriced) < len(rules) and self._policy.unknown_price is UnknownPrice.REFUSE:
@@ -229,14 +231,14 @@ class ChatService:
         profile: Profile,
         rules: tuple[BudgetRule, ...],
         prompt: Prompt,
+        price: Price | None,
     ) -> Admission:
-        provider = self._target.provider.name
         hold = Hold(
             id=f"{started.request_id}.1",
             request_id=started.request_id,
             principal=principal.id,
             profile=profile.name,
-            provider=provider,
+            provider=self._target.provider.name,
             model=started.model,
             lines=(),
             output_cap=prompt.output_cap,
@@ -247,7 +249,7 @@ class ChatService:
             input_tokens=prompt.input_tokens,
             max_output_tokens=prompt.output_cap,
             min_output_tokens=profile.min_output_tokens,
-            price=self._prices.price(provider, started.model),
+            price=price,
         )
         return Admission(Reserve(hold, demand, rules), rate_rules(self._policy, principal, profile))
 

@@ -49,16 +49,19 @@ class Settler:
         return task
 
     async def admit(self, admission: Admission) -> Admitted | Refusal:
-        """Judge *admission*; a caller that is cancelled meanwhile leaves no hold behind.
+        """Judge *admission* as of its hold's making, so that both lie in the same windows.
+
+        A caller that is cancelled meanwhile leaves no hold behind.
 
         Raises:
             StoreUnavailableError: the store did not answer; what it may have held is given back.
         """
-        asked = self.start(self._transact(admit_step(admission, self._clock.now())))
+        hold = admission.reserve.hold
+        asked = self.start(self._transact(admit_step(admission, hold.created_at)))
         try:
             return await asyncio.shield(asked)
         except BaseException:
-            self.start(self._withdraw(admission.reserve.hold, after=asked))
+            self.start(self._withdraw(hold, after=asked))
             raise
 
     async def close(self, hold: Hold, ending: Ending) -> Closed | None:
@@ -76,10 +79,11 @@ class Settler:
         None where the store did not answer: what it may have held is given back, and *failed* is
         still to be closed.
         """
+        hold = admission.reserve.hold
         try:
-            return await self._transact(retry_step(failed, ending, admission, self._clock.now()))
+            return await self._transact(retry_step(failed, ending, admission, hold.created_at))
         except Exception:
-            self.start(self._withdraw(admission.reserve.hold))
+            self.start(self._withdraw(hold))
             return None
 
     async def drain(self, limit_us: int) -> int:

@@ -14,7 +14,16 @@ from chatnest.domain.events import Finished, ProviderBatch
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.ports import ProviderCall
 from chatnest.testing.openai_scripts import DONE, chunk, completion, text
-from chatnest.testing.upstream import Connection, Head, MockUpstream, Script, Stall, Write
+from chatnest.testing.upstream import (
+    Connection,
+    End,
+    Head,
+    MockUpstream,
+    Pause,
+    Script,
+    Stall,
+    Write,
+)
 
 CALL = ProviderCall("r", "gpt-4o-mini", (Message(Role.USER, "Hi"),), 50)
 CLOSED_WITHIN_S = 0.05
@@ -46,7 +55,7 @@ async def upstream() -> AsyncIterator[MockUpstream]:
 
 @pytest.fixture
 async def provider(upstream: MockUpstream) -> AsyncIterator[OpenAIProvider]:
-    provider = OpenAIProvider(api_key="k", base_url=upstream.base_url)
+    provider = OpenAIProvider(api_key="k", base_url=upstream.base_url, trust_env=False)
     yield provider
     await provider.aclose()
 
@@ -166,7 +175,7 @@ async def test_a_call_that_is_cancelled_while_connecting_leaves_no_socket(
     deaf_address: str,
 ) -> None:
     before = connecting_sockets(deaf_address)
-    provider = OpenAIProvider(api_key="k", base_url=deaf_address)
+    provider = OpenAIProvider(api_key="k", base_url=deaf_address, trust_env=False)
     reading = asyncio.create_task(read_all(provider))
     await assert_connecting(deaf_address, before + 1)
     reading.cancel()
@@ -177,7 +186,9 @@ async def test_a_call_that_is_cancelled_while_connecting_leaves_no_socket(
 
 
 async def test_connecting_takes_no_longer_than_its_limit(deaf_address: str) -> None:
-    provider = OpenAIProvider(api_key="k", base_url=deaf_address, connect_timeout_s=0.1)
+    provider = OpenAIProvider(
+        api_key="k", base_url=deaf_address, connect_timeout_s=0.1, trust_env=False
+    )
     with pytest.raises(ProviderError) as raised:
         await read_all(provider)
     assert raised.value.failure == Failure(FailureKind.TIMEOUT, billable=False)
@@ -193,6 +204,40 @@ async def test_the_connection_of_a_whole_answer_is_used_again(
         await settle()
     assert len(upstream.exchanges) == 3
     assert len(upstream.connections) == 1
+
+
+async def test_a_body_that_ends_after_its_answer_gives_its_connection_back(
+    upstream: MockUpstream, provider: OpenAIProvider
+) -> None:
+    upstream.scripts = (Head(), text("a"), DONE, Pause(20_000), End())
+    for number in (1, 2):
+        await read_all(provider)
+        exchange = await upstream.exchange(number)
+        assert not exchange.over.is_set()
+        await exchange.over.wait()
+        await settle()
+    assert len(upstream.connections) == 1
+
+
+async def test_leaving_before_reading_closes_the_call(
+    upstream: MockUpstream, provider: OpenAIProvider
+) -> None:
+    upstream.scripts = BEFORE_THE_FIRST_TOKEN
+    async with provider.stream(CALL):
+        left = time.monotonic()
+    await assert_closes_at_once(upstream.connections[0], left)
+
+
+async def test_closing_leaves_no_task_behind() -> None:
+    before = asyncio.all_tasks()
+    async with MockUpstream((Head(), text("a"), DONE, Stall())) as upstream:
+        provider = OpenAIProvider(api_key="k", base_url=upstream.base_url, trust_env=False)
+        await read_all(provider)
+        await settle()
+        assert asyncio.all_tasks() > before
+        await provider.aclose()
+        await settle()
+        assert asyncio.all_tasks() == before
 
 
 async def test_an_answer_that_is_done_before_its_body_ends_delays_nobody(
@@ -221,7 +266,9 @@ async def test_what_a_server_says_after_the_end_closes_its_connection(
 
 async def test_without_keep_alive_every_call_has_its_own_connection(upstream: MockUpstream) -> None:
     upstream.scripts = completion()
-    provider = OpenAIProvider(api_key="k", base_url=upstream.base_url, keep_alive=False)
+    provider = OpenAIProvider(
+        api_key="k", base_url=upstream.base_url, keep_alive=False, trust_env=False
+    )
     for _ in range(3):
         await read_all(provider)
     assert len(upstream.connections) == 3

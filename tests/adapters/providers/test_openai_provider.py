@@ -57,7 +57,7 @@ async def upstream() -> AsyncIterator[MockUpstream]:
 
 @pytest.fixture
 async def provider(upstream: MockUpstream) -> AsyncIterator[OpenAIProvider]:
-    provider = OpenAIProvider(api_key=KEY, base_url=upstream.base_url)
+    provider = OpenAIProvider(api_key=KEY, base_url=upstream.base_url, trust_env=False)
     yield provider
     await provider.aclose()
 
@@ -252,7 +252,7 @@ async def test_an_error_response_is_tried_once_and_costs_nothing(
 async def test_a_refused_connection_was_never_sent() -> None:
     async with MockUpstream() as gone:
         base_url = gone.base_url
-    provider = OpenAIProvider(api_key=KEY, base_url=base_url)
+    provider = OpenAIProvider(api_key=KEY, base_url=base_url, trust_env=False)
     _, error = await failure_of(provider)
     assert error.failure == Failure(FailureKind.CONNECTION, billable=False)
     await provider.aclose()
@@ -269,7 +269,9 @@ async def test_silence_beyond_the_read_limit_is_a_timeout_that_may_be_billed(
     upstream: MockUpstream,
 ) -> None:
     upstream.scripts = (Stall(),)
-    provider = OpenAIProvider(api_key=KEY, base_url=upstream.base_url, read_timeout_s=0.1)
+    provider = OpenAIProvider(
+        api_key=KEY, base_url=upstream.base_url, read_timeout_s=0.1, trust_env=False
+    )
     _, error = await failure_of(provider)
     assert error.failure == Failure(FailureKind.TIMEOUT)
     upstream.scripts = (*BEGUN, Stall())
@@ -284,7 +286,11 @@ async def test_a_call_that_gets_no_connection_in_time_was_never_sent(
 ) -> None:
     upstream.scripts = (*BEGUN, Stall())
     provider = OpenAIProvider(
-        api_key=KEY, base_url=upstream.base_url, max_connections=1, connect_timeout_s=0.1
+        api_key=KEY,
+        base_url=upstream.base_url,
+        max_connections=1,
+        connect_timeout_s=0.1,
+        trust_env=False,
     )
     async with provider.stream(CALL):
         _, error = await failure_of(provider)
@@ -342,10 +348,26 @@ async def test_the_key_is_the_given_one_or_the_environments(
     if environment is not None:
         monkeypatch.setenv("OPENAI_API_KEY", environment)
     upstream.scripts = completion()
-    provider = OpenAIProvider(api_key=given, base_url=upstream.base_url)
+    provider = OpenAIProvider(api_key=given, base_url=upstream.base_url, trust_env=False)
     await events_of(provider)
     await provider.aclose()
     assert upstream.exchanges[0].headers["authorization"] == f"Bearer {sent}"
+
+
+@pytest.mark.parametrize("trust_env", [True, False])
+async def test_a_proxy_of_the_environment_is_used_where_it_is_trusted(
+    upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch, trust_env: bool
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    upstream.scripts = completion()
+    async with MockUpstream(completion()) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
+        provider = OpenAIProvider(api_key=KEY, base_url=upstream.base_url, trust_env=trust_env)
+        await events_of(provider)
+        await provider.aclose()
+    assert bool(proxy.exchanges) is trust_env
+    assert bool(upstream.exchanges) is not trust_env
 
 
 def test_a_missing_sdk_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,18 @@ async def test_a_client_that_goes_is_noticed_at_once(
     assert 0 <= exchange.connection.gone_us / 1e6 - left < 0.05
 
 
+async def test_a_client_that_only_stops_sending_counts_as_gone(upstream: MockUpstream) -> None:
+    upstream.scripts = (Head(), *[Write(b"x" * 100_000)] * 1_000, Stall())
+    _, writer = await connect(upstream)
+    writer.write(REQUEST)
+    exchange = await upstream.exchange(1)
+    writer.write_eof()
+    async with asyncio.timeout(LONGEST_S):
+        await exchange.connection.gone.wait()
+        await exchange.over.wait()
+    writer.close()
+
+
 async def test_a_client_that_stays_is_not_called_gone(upstream: MockUpstream) -> None:
     await ask(upstream, (Head(), Cut()))
     with pytest.raises(ConnectionResetError):

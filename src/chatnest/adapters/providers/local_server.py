@@ -23,8 +23,14 @@ def main() -> None:
     # Ctrl-C and a supervisor's SIGTERM are the parent's to act on: it lets its streams end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server = start(json.loads(sys.stdin.buffer.readline()))
-    print(server.listening_address, flush=True)
+    # What libraries print on the way must not be taken for the address.
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    settings = sys.stdin.buffer.readline()
+    if not settings:
+        return
+    server = start(json.loads(settings))
+    print(server.listening_address, file=answer, flush=True)
     sys.stdin.buffer.read()
     # Ending the server by itself would wait for its open streams.
     os._exit(0)
