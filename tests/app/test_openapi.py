@@ -13,7 +13,15 @@ from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from chatnest import ChatNestConfig, ChatNestPlugin, Principal, ProfileConfig, TimeLimitsConfig
+from chatnest import (
+    AuthConfig,
+    ChatNestConfig,
+    ChatNestPlugin,
+    KeyConfig,
+    Principal,
+    ProfileConfig,
+    TimeLimitsConfig,
+)
 from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers import ScriptedProvider
 from chatnest.adapters.providers.scripted import Script
@@ -158,6 +166,26 @@ def test_the_body_of_a_chat_is_described_as_it_is_decoded(document: dict[str, An
     assert (messages["minItems"], messages["maxItems"]) == (1, MOST_MESSAGES)
     assert tuple(messages["items"]["properties"]) == MessageBody.__struct_encode_fields__
     assert "$ref" not in str(body)
+
+
+def test_keys_are_described_where_they_are_needed() -> None:
+    key = KeyConfig(name="alice", sha256="0" * 64)
+    plugin = ChatNestPlugin(ChatNestConfig(auth=AuthConfig(keys=(key,))))
+    document = Litestar(plugins=[plugin], logging_config=None).openapi_schema.to_schema()
+
+    (name,) = document["components"]["securitySchemes"]
+    scheme = document["components"]["securitySchemes"][name]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    needed = {path: operation.get("security") for path, operation in operations(document)}
+    chat, usage = needed.pop("post /api/chat"), needed.pop("get /api/usage")
+    assert chat == usage == [{name: []}]
+    assert set(needed.values()) == {None}
+    schemathesis.openapi.from_dict(document).validate()
+
+
+def test_no_key_is_described_where_none_is_needed(document: dict[str, Any]) -> None:
+    assert "securitySchemes" not in document["components"]
+    assert all("security" not in operation for _, operation in operations(document))
 
 
 def test_a_chat_is_answered_with_events_and_nothing_else(document: dict[str, Any]) -> None:

@@ -75,11 +75,11 @@ class TestLocalProvider(ProviderContract):
 
     async def wait_until_closed(self) -> None:
         """Look at this process's own sockets: the model's server cannot be asked."""
-        (server,) = psutil.Process().children()
-        (listening,) = [one for one in server.net_connections() if one.status == "LISTEN"]
-        sockets = psutil.Process().net_connections
+        this = psutil.Process()
+        sockets = [one for child in this.children() for one in child.net_connections()]
+        servers = {one.laddr for one in sockets if one.status == "LISTEN"}
         # The kernel tells nobody when a socket closes.
-        while any(one.raddr == listening.laddr for one in sockets()):  # noqa: ASYNC110
+        while any(one.raddr in servers for one in this.net_connections()):  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

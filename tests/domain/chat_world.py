@@ -66,7 +66,7 @@ class WordCounter:
     def bound(self, model: str, text: str) -> int:
         return len(text.encode())
 
-    async def count(self, model: str, text: str) -> int:
+    async def count(self, model: str, text: str, *, most: int | None = None) -> int:
         if self.broken:
             raise RuntimeError("no vocabulary")
         self.counted.append(text)

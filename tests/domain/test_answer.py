@@ -159,7 +159,7 @@ async def test_a_second_cancel_while_settling_loses_nothing() -> None:
     counting, counted = asyncio.Event(), asyncio.Event()
     count = world.counter.count
 
-    async def slow_count(model: str, text: str) -> int:
+    async def slow_count(model: str, text: str, *, most: int | None = None) -> int:
         counting.set()
         await counted.wait()
         return await count(model, text)

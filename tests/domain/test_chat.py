@@ -188,6 +188,13 @@ async def test_a_profile_that_is_not_the_callers_is_refused() -> None:
     )
 
 
+async def test_usage_is_told_under_the_profiles_of_the_caller_alone() -> None:
+    world = World()
+    with pytest.raises(InvalidRequestError) as caught:
+        await world.service.usage(Principal("user:eve", profiles=frozenset({"other"})), "plain")
+    assert caught.value.field == "profile"
+
+
 async def test_a_client_may_lower_its_numbers_and_not_raise_them() -> None:
     world = World(profile=replace(PROFILE, min_output_tokens=100))
     tight = replace(request("x"), wishes=Wishes(tokens_per_day=HOLD - 1))
@@ -330,7 +337,7 @@ async def test_a_midnight_while_the_prompt_is_counted_does_not_split_the_admissi
     world = World(policy=limited(1 + 2 + 3 + 10))
     count = world.counter.count
 
-    async def count_over_midnight(model: str, text: str) -> int:
+    async def count_over_midnight(model: str, text: str, *, most: int | None = None) -> int:
         world.clock.set_wall(world.clock.now() + 24 * 3_600 * US_PER_S)
         return await count(model, text)
 

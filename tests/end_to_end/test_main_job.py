@@ -44,7 +44,7 @@ async def test_a_client_that_leaves_the_real_model_pays_for_what_it_got(tmp_path
 
         async def is_settled() -> bool:
             limit = (await usage(server.port))["tokens-day"]
-            return limit["used"] > 0 and limit["held"] == 0
+            return bool(limit["used"] and not limit["held"])
 
         await until(is_settled)
         used = (await usage(server.port))["tokens-day"]["used"]

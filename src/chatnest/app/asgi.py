@@ -3,15 +3,24 @@
 Under a server of your own: ``uvicorn --factory chatnest.app.asgi:app``.
 """
 
-from litestar import Litestar
+from litestar import Litestar, Response
+from litestar.exceptions import HTTPException
 from litestar.logging import LoggingConfig
 from litestar.openapi import OpenAPIConfig
 
+from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_checks import check
 from chatnest.app.plugin import ChatNestPlugin
+from chatnest.app.serving import AnyRequest, failure
 from chatnest.app.settings_sources import load
 from chatnest.app.version import installed_version
+from chatnest.domain.errors import PublicError
+
+_ROUTING_ERRORS = {
+    404: PublicError("not_found", "There is nothing at this path."),
+    405: PublicError("method_not_allowed", "This path does not take this method."),
+}
 
 
 def create_app(config: ChatNestConfig | None = None) -> Litestar:
@@ -26,11 +35,27 @@ def create_app(config: ChatNestConfig | None = None) -> Litestar:
     return Litestar(
         plugins=[ChatNestPlugin(config)],
         openapi_config=OpenAPIConfig(title="ChatNest", version=installed_version()),
-        # Litestar's default would put its own handler on the root logger.
-        logging_config=LoggingConfig(configure_root_logger=False, log_exceptions="always"),
+        exception_handlers={
+            **dict.fromkeys(_ROUTING_ERRORS, _handle_routing_error),
+            500: _handle_defect,
+        },
+        # Litestar's default would put its own handler on the root logger. What it logs of an
+        # exception is a traceback, and that can hold what was said; ours names the exception.
+        logging_config=LoggingConfig(configure_root_logger=False, log_exceptions="never"),
     )
 
 
 def app() -> Litestar:
     """The application as the file and the environment configure it."""
     return create_app()
+
+
+def _handle_routing_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    told = ChatNestDialect().error(_ROUTING_ERRORS[error.status_code])
+    headers = {**dict(told.headers), **(error.headers or {})}
+    return Response(told.body, status_code=told.status, headers=headers)
+
+
+def _handle_defect(request: AnyRequest, error: Exception) -> Response[bytes]:
+    told = failure(ChatNestDialect(), error)
+    return Response(told.body, status_code=told.status, headers=dict(told.headers))

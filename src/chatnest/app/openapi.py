@@ -5,18 +5,22 @@ therefore cannot see their bodies, and they are described here from the very typ
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
+    Components,
     Example,
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
     RequestBody,
     Schema,
+    SecurityScheme,
 )
 
 from chatnest.adapters.transport.chatnest import ErrorBody
@@ -61,6 +65,18 @@ READY_RESPONSES = {
     200: json_response(HealthBody, "New chats are taken."),
     **error_responses((503, "New chats would be refused.")),
 }
+
+
+KEY_NEEDED = [{"key": list[str]()}]
+
+
+def with_keys(config: OpenAPIConfig) -> OpenAPIConfig:
+    """*config* that also says what the ``key`` is which a route needs."""
+    key = SecurityScheme("http", scheme="bearer", description="A key of this server.")
+    known = config.components if isinstance(config.components, list) else [config.components]
+    described = copy(config)
+    described.components = [*known, Components(security_schemes={"key": key})]
+    return described
 
 
 def streaming_operation(

@@ -16,6 +16,7 @@ from chatnest.app.auth import PrincipalResolver, default_resolver
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_checks import check
 from chatnest.app.container import Container
+from chatnest.app.openapi import with_keys
 from chatnest.app.routes import chat_router, health_router
 from chatnest.app.serving import AnyRequest, Serving, failure
 from chatnest.app.shutdown import on_termination
@@ -58,6 +59,7 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
         self._provider = provider
         self._store = store
         self._resolve_principal = resolve_principal or default_resolver(self._config)
+        self._needs_key = bool(self._config.auth.keys) and resolve_principal is None
         self._serving: Serving | None = None
 
     @property
@@ -69,7 +71,10 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
         """Add routes, dependency, error handling and lifespan to the application."""
         routes = self._config.routes
         if routes.mount:
-            app_config.route_handlers.append(chat_router(self.serving, routes))
+            router = chat_router(self.serving, routes, needs_key=self._needs_key)
+            app_config.route_handlers.append(router)
+            if self._needs_key and app_config.openapi_config is not None:
+                app_config.openapi_config = with_keys(app_config.openapi_config)
         if routes.mount_health:
             app_config.route_handlers.append(health_router(self.serving, routes))
         app_config.dependencies["chat_service"] = Provide(

@@ -16,6 +16,7 @@ from chatnest.app.config import RoutesConfig
 from chatnest.app.openapi import (
     CHAT_EXAMPLE,
     CHAT_RESPONSES,
+    KEY_NEEDED,
     READY_RESPONSES,
     USAGE_RESPONSES,
     HealthBody,
@@ -31,8 +32,10 @@ CurrentServing = Callable[[], Serving]
 """Gives what the running application works with: it is built anew at each start."""
 
 
-def chat_router(current: CurrentServing, routes: RoutesConfig) -> Router:
-    """``POST PATH/chat`` and ``GET PATH/usage``."""
+def chat_router(
+    current: CurrentServing, routes: RoutesConfig, *, needs_key: bool = False
+) -> Router:
+    """``POST PATH/chat`` and ``GET PATH/usage``; *needs_key* is for their description alone."""
     dialect = ChatNestDialect()
 
     # The body is bounded where it is read: Litestar's own bound could not answer in the dialect.
@@ -72,7 +75,12 @@ def chat_router(current: CurrentServing, routes: RoutesConfig) -> Router:
         report = usage_report(view.principal, view.profile.name, view.balances)
         return _json(200, report)
 
-    return Router(routes.path, route_handlers=[chat, usage], tags=["chat"])
+    return Router(
+        routes.path,
+        route_handlers=[chat, usage],
+        tags=["chat"],
+        security=KEY_NEEDED if needs_key else None,
+    )
 
 
 def health_router(current: CurrentServing, routes: RoutesConfig) -> Router:

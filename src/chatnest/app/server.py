@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 
 from chatnest.app.asgi import create_app
 from chatnest.app.config import ChatNestConfig
+from chatnest.app.http_protocol import BoundedProtocol
 from chatnest.app.settings_sources import RESOLVED_VARIABLE, from_resolved, to_resolved
 from chatnest.domain.errors import ChatNestError
 
@@ -79,10 +80,11 @@ def url_of(listener: socket.socket) -> str:
 def uvicorn_settings(
     config: ChatNestConfig, app: object, *, factory: bool = False
 ) -> uvicorn.Config:
-    """How uvicorn runs *app*; it uses uvloop and httptools where they are installed."""
+    """How uvicorn runs *app*; it uses uvloop where that is installed."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an application, or the name of its factory
         factory=factory,
+        http=BoundedProtocol,
         interface="asgi3",
         lifespan="on",
         ws="none",

@@ -109,10 +109,12 @@ class ChatService:
         """What *principal* has used and has left, under a profile it may name.
 
         Raises:
-            InvalidRequestError: no such profile.
+            InvalidRequestError: no such profile, or none that *principal* may name.
             StoreUnavailableError: the ledger did not answer.
         """
-        profile = self._named_profile(profile_name or self._default_profile(principal))
+        profile = self._profile(principal, profile_name)
+        if isinstance(profile, Refusal):
+            raise InvalidRequestError("is not for this caller", field="profile")
         rules = budget_rules(self._policy, principal, profile)
         keys, step = balances_step(rules, self._around.clock.now())
         return UsageView(principal.id, profile, await self._store.transact(keys, step))

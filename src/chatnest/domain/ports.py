@@ -107,10 +107,11 @@ class TokenCounter(Protocol):
     def bound(self, model: str, text: str) -> int:
         """An upper bound of the tokens in *text*; cheap, counts nothing."""
 
-    async def count(self, model: str, text: str) -> int:
+    async def count(self, model: str, text: str, *, most: int | None = None) -> int:
         """The tokens in *text*: exact where the model's vocabulary is known, else an estimate.
 
-        Never blocks the event loop for long, and never exceeds ``bound``.
+        With *most* it may stop where there are more, and answer any number above *most* that is
+        not above the whole count. Never blocks the event loop for long, never exceeds ``bound``.
         """
 
     def overhead(self, model: str) -> TokenOverhead:

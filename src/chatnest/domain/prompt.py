@@ -1,7 +1,8 @@
 """The prompt that a call will be sent: composed, trimmed to its limits, and its tokens bounded.
 
 The cheap byte bound comes first; texts are counted by the tokenizer only where the bound says
-that something might not fit, and never more of them than could be kept.
+that something might not fit, and never more of them than could be kept: what a client can make
+this server count is bounded by what it may send on.
 """
 
 import sys
@@ -49,7 +50,8 @@ class PromptFitter:
         """The same, by the tokenizer's count of every message that could be kept."""
         newest = self._newest(messages, profile)
         candidates = messages if newest is None else newest
-        weights = [await self._count(message) for message in candidates]
+        room = self._room(profile)
+        weights = [await self._count(message, room) for message in candidates]
         return self._fitted(candidates, weights, profile, counted=True)
 
     async def count(self, messages: Sequence[Message]) -> int:
@@ -81,24 +83,30 @@ class PromptFitter:
         counted: bool,
     ) -> Prompt | PromptTooLarge:
         """Trim with the full output cap; a last turn that needs more may eat into the cap."""
-        overhead = self._counter.overhead(self._model).per_request
-        room = min(profile.tokens_per_request, self._window) - overhead
+        room = self._room(profile)
         kept = _trim(messages, weights, profile, room - profile.max_output_tokens)
         if isinstance(kept, PromptTooLarge):
             kept = _trim(messages, weights, profile, room - profile.min_output_tokens)
         if isinstance(kept, PromptTooLarge):
             return kept
         cap = min(profile.max_output_tokens, room - kept.tokens)
+        overhead = self._counter.overhead(self._model).per_request
         return Prompt(kept.messages, kept.tokens + overhead, cap, counted)
+
+    def _room(self, profile: Profile) -> int:
+        """The tokens that messages and answer may have together."""
+        overhead = self._counter.overhead(self._model).per_request
+        return min(profile.tokens_per_request, self._window) - overhead
 
     def _bounds(self, messages: Sequence[Message]) -> list[int]:
         per_message = self._counter.overhead(self._model).per_message
         bound, model = self._counter.bound, self._model
         return [bound(model, message.text) + per_message for message in messages]
 
-    async def _count(self, message: Message) -> int:
+    async def _count(self, message: Message, most: int | None = None) -> int:
+        """The tokens of *message*; where they are more than *most*, any number above it."""
         per_message = self._counter.overhead(self._model).per_message
-        return await self._counter.count(self._model, message.text) + per_message
+        return await self._counter.count(self._model, message.text, most=most) + per_message
 
 
 def _trim(

@@ -135,6 +135,17 @@ class TokenCounterContract:
         for model in self.models:
             assert await counter.count(model, long) == await counter.count(model, long)
 
+    @_FOR_EVERY_COUNTER
+    @given(text=texts(), most=st.integers(0, 50))
+    async def test_counting_may_stop_only_where_there_are_more(
+        self, counter: TokenCounter, text: str, most: int
+    ) -> None:
+        """Up to the most that is asked about the answer is the count itself."""
+        for model in self.models:
+            whole = await counter.count(model, text * 100)
+            bounded = await counter.count(model, text * 100, most=most)
+            assert bounded == whole if whole <= most else most < bounded <= whole
+
     async def test_a_template_adds_something_to_every_message(self, counter: TokenCounter) -> None:
         """The same for every request."""
         for model in self.models:

@@ -44,12 +44,30 @@ def servers() -> list[psutil.Process]:
     return [one for one in children if "local_server.py" in " ".join(one.cmdline())]
 
 
+def port_of(server: psutil.Process) -> int:
+    (port,) = {one.laddr.port for one in server.net_connections() if one.status == "LISTEN"}
+    return int(port)
+
+
 @pytest.fixture(scope="module")
-async def shared() -> AsyncIterator[LocalProvider]:
-    """A provider whose server answers one call at a time."""
+async def running() -> AsyncIterator[tuple[LocalProvider, psutil.Process]]:
+    """A provider whose server answers one call at a time, and that server."""
+    before = set(servers())
     provider = LocalProvider(SystemRandomness(), parallel=1)
-    yield provider
+    await events_of(provider, call("Hi", 1))
+    (server,) = set(servers()) - before
+    yield provider, server
     await provider.aclose()
+
+
+@pytest.fixture
+def shared(running: tuple[LocalProvider, psutil.Process]) -> LocalProvider:
+    return running[0]
+
+
+@pytest.fixture
+def server(running: tuple[LocalProvider, psutil.Process]) -> psutil.Process:
+    return running[1]
 
 
 @pytest.fixture
@@ -85,10 +103,11 @@ async def test_a_prompt_beyond_its_context_window_is_refused_and_free(
     assert not raised.value.failure.billable
 
 
-async def test_it_stops_generating_when_the_call_is_left(shared: LocalProvider) -> None:
+async def test_it_stops_generating_when_the_call_is_left(
+    shared: LocalProvider, server: psutil.Process
+) -> None:
     async with shared.stream(call("Tell me a very long story.", 4_000, 1.0)) as batches:
         await anext(batches)
-    (server,) = servers()
     async with asyncio.timeout(5):
         while await busy_share(server) > 0.1:
             pass
@@ -102,18 +121,15 @@ async def busy_share(process: psutil.Process) -> float:
     return (sum(process.cpu_times()[:2]) - before) / moment_s
 
 
-async def test_a_busy_server_is_seen_busy(shared: LocalProvider) -> None:
+async def test_a_busy_server_is_seen_busy(shared: LocalProvider, server: psutil.Process) -> None:
     """Guards the test above: the model takes a processor while somebody listens."""
     async with shared.stream(call("Tell me a very long story.", 4_000, 1.0)) as batches:
         await anext(batches)
-        (server,) = servers()
         assert await busy_share(server) > 0.1
 
 
-async def test_strangers_on_this_machine_are_refused(shared: LocalProvider) -> None:
-    await events_of(shared, call("Hi", 1))
-    (server,) = servers()
-    (port,) = {one.laddr.port for one in server.net_connections() if one.status == "LISTEN"}
+async def test_strangers_on_this_machine_are_refused(server: psutil.Process) -> None:
+    port = port_of(server)
     async with httpx.AsyncClient(trust_env=False) as client:
         body = {"messages": [{"role": "user", "content": "Hi"}]}
         response = await client.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=body)
@@ -121,14 +137,13 @@ async def test_strangers_on_this_machine_are_refused(shared: LocalProvider) -> N
 
 
 async def test_what_ends_the_parent_does_not_end_the_server_under_it(
-    shared: LocalProvider,
+    shared: LocalProvider, server: psutil.Process
 ) -> None:
-    await events_of(shared, call("Hi", 1))
-    (server,) = servers()
     server.send_signal(signal.SIGINT)
     server.send_signal(signal.SIGTERM)
+    before = servers()
     await events_of(shared, call("Hi", 1))
-    assert servers() == [server]
+    assert server in servers() == before
 
 
 async def test_calls_at_the_start_share_one_server(own: LocalProvider) -> None:
@@ -180,7 +195,7 @@ async def test_closing_ends_the_server_and_the_calls_to_it(own: LocalProvider) -
     async with own.stream(call("Tell me a long story.", 200, 1.0)) as batches:
         await anext(batches)
         (server,) = set(servers()) - before
-        (port,) = {one.laddr.port for one in server.net_connections() if one.status == "LISTEN"}
+        port = port_of(server)
         async with asyncio.timeout(4):
             await own.aclose()
         with pytest.raises(ProviderError) as raised:

@@ -220,3 +220,24 @@ async def test_the_least_recently_used_count_is_forgotten_first(
     assert tallied.times == 3
     await counter.count("gpt-4o", two)
     assert tallied.times == 4
+
+
+async def test_counting_stops_soon_after_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    def noted(encoder: Encoding, text: str) -> Iterator[tuple[str, int]]:
+        nonlocal read
+        for chunk, tokens in counted_chunks(encoder, text):
+            read += len(chunk)
+            yield chunk, tokens
+
+    monkeypatch.setattr(bpe, "counted_chunks", noted)
+    text = "word " * 200_000
+    assert await BpeTokenCounter().count("gpt-4o", text, most=2_000) > 2_000
+    assert read < 4 * 2_000 * len("word ")
+
+
+async def test_a_count_that_stopped_is_not_remembered_as_the_whole() -> None:
+    counter, text = BpeTokenCounter(), "word " * 20_000
+    assert await counter.count("gpt-4o", text, most=10) < 20_000
+    assert await counter.count("gpt-4o", text) >= 20_000

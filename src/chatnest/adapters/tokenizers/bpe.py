@@ -47,8 +47,10 @@ class BpeTokenCounter:
         """
         return _bound(tokenization_of(model), text)
 
-    async def count(self, model: str, text: str) -> int:
-        """The tokens in *text*; over 16 KB, or before the vocabulary is loaded, in a thread.
+    async def count(self, model: str, text: str, *, most: int | None = None) -> int:
+        """The tokens in *text*, or those of its beginning where they are more than *most*.
+
+        Over 16 KB, or before the vocabulary is loaded, it counts in a thread.
 
         Raises:
             ConfigurationError: the vocabulary's file is missing or was changed.
@@ -57,21 +59,22 @@ class BpeTokenCounter:
             return 0
         tokenization = tokenization_of(model)
         if is_loaded(tokenization.vocabulary) and byte_length(text) <= _INLINE_BYTES:
-            return self._count(tokenization, text)
-        return await asyncio.to_thread(self._count, tokenization, text)
+            return self._count(tokenization, text, most)
+        return await asyncio.to_thread(self._count, tokenization, text, most)
 
     def overhead(self, model: str) -> TokenOverhead:
         """What the chat template of *model*'s family adds to the texts."""
         return tokenization_of(model).overhead
 
-    def _count(self, tokenization: Tokenization, text: str) -> int:
+    def _count(self, tokenization: Tokenization, text: str, most: int | None) -> int:
         if len(text) < _REMEMBERED_FROM_CHARS:
-            return _estimate(tokenization, text)
+            return _estimate(tokenization, text, most)
         key = (tokenization, _digest(text))
         known = self._memory.get(key)
         if known is None:
-            known = _estimate(tokenization, text)
-            self._memory.put(key, known)
+            known = _estimate(tokenization, text, most)
+            if most is None or known <= most:
+                self._memory.put(key, known)
         return known
 
 
@@ -139,12 +142,14 @@ def _last_good_cut(text: str, start: int, end: int) -> int | None:
     return cut if cut > 0 else None
 
 
-def _estimate(tokenization: Tokenization, text: str) -> int:
+def _estimate(tokenization: Tokenization, text: str, most: int | None) -> int:
     hundredths = 0
     for chunk, tokens in counted_chunks(encoding(tokenization.vocabulary), text):
         if tokenization.splits_digits:
             tokens += len(_DIGITS.findall(chunk))
         hundredths += tokenization.hundredths(chunk, tokens)
+        if most is not None and hundredths > most * 100:
+            break
     return min(-(-hundredths // 100), _bound(tokenization, text))
 
 

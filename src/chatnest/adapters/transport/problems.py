@@ -105,6 +105,8 @@ _REFUSAL_TEXTS: Final[Mapping[tuple[RefusalCode, str], str]] = MappingProxyType(
 _ERRORS: Final[Mapping[str, _Row]] = MappingProxyType(
     {
         "unauthenticated": _Row(401, "Not authenticated. Please send a valid key."),
+        "not_found": _Row(404, "Not found."),
+        "method_not_allowed": _Row(405, "Method not allowed."),
         "store_unavailable": _Row(503, FAILED, retry_after_s=5),
         "busy": _Row(503, FAILED, retry_after_s=1),
         "provider_connection": _Row(502, FAILED),
