@@ -76,7 +76,7 @@ OPENAI = ProviderChoice(
     summary="OpenAI, or any server that speaks its Chat Completions (base_url)",
     # Takes a temperature, unlike the reasoning models that came after it.
     default_model="gpt-4o-mini",
-    packages=("openai",),
+    packages=("aiohttp", "openai"),
     install="pip install 'chatnest[openai]'",
     key_variable="OPENAI_API_KEY",
     base_url_variable="OPENAI_BASE_URL",

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatnest.adapters.providers.scripted import CallState, Script, ScriptedProvider
+from chatnest.adapters.providers.scripted import (
+    CALLS_KEPT,
+    CallState,
+    Script,
+    ScriptedProvider,
+)
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import (
     Finished,
@@ -204,3 +209,13 @@ async def test_a_function_may_choose_the_script_by_the_call() -> None:
     provider = ScriptedProvider(ManualClock(), lambda call: Script(text=call.model))
     first, *_ = await batches_of(provider, replace(CALL, model="chosen"))
     assert first == [TextDelta("chosen")]
+
+
+async def test_a_server_that_runs_for_long_does_not_keep_every_call() -> None:
+    provider = ScriptedProvider(ManualClock(), (Script("first"), Script("later")))
+    for _ in range(CALLS_KEPT + 10):
+        await batches_of(provider)
+
+    assert len(provider.calls) == CALLS_KEPT
+    (first, *_) = await batches_of(provider)
+    assert first == [TextDelta("later")]

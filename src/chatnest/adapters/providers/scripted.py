@@ -24,6 +24,7 @@ from chatnest.domain.ports import Clock, ProviderCall
 from chatnest.domain.usage import TokenUsage
 
 COUNTED: Final = "counted"
+CALLS_KEPT: Final = 1_000
 _FOREVER_US = 10**15
 
 
@@ -86,13 +87,15 @@ class ScriptedProvider:
     """Answers each call from *scripts*: one for all, one for each in turn, or what a function says.
 
     The last script of a sequence is played again for every further call. ``calls`` records each
-    call from the moment that its context is entered. Time passes on *clock* alone.
+    call from the moment that its context is entered, and keeps the last ``CALLS_KEPT`` of them.
+    Time passes on *clock* alone.
     """
 
     def __init__(
         self, clock: Clock, scripts: Scripts = DEMONSTRATION, *, name: str = "scripted"
     ) -> None:
         self.calls: list[ScriptedCall] = []
+        self._made = 0
         self._clock = clock
         self._scripts = scripts
         self._name = name
@@ -106,8 +109,7 @@ class ScriptedProvider:
     async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:
         """Open one call, as :class:`~chatnest.domain.ports.ChatProvider` says it."""
         script = self._script_for(call)
-        record = ScriptedCall(call)
-        self.calls.append(record)
+        record = self._record(call)
         try:
             if script.failure is not None and script.fail_after is None:
                 raise _scripted_failure(script.failure, record)
@@ -125,7 +127,14 @@ class ScriptedProvider:
             return self._scripts
         if callable(self._scripts):
             return self._scripts(call)
-        return self._scripts[min(len(self.calls), len(self._scripts) - 1)]
+        return self._scripts[min(self._made, len(self._scripts) - 1)]
+
+    def _record(self, call: ProviderCall) -> ScriptedCall:
+        record = ScriptedCall(call)
+        self._made += 1
+        self.calls.append(record)
+        del self.calls[:-CALLS_KEPT]
+        return record
 
     async def _batches(
         self, script: Script, record: ScriptedCall
