@@ -69,7 +69,9 @@ def create_app(config: ChatNestConfig) -> Litestar:
 CONFIG = ChatNestConfig(
     provider="scripted",
     routes=RoutesConfig(path="/ai", mount_health=False),
-    budgets=(BudgetConfig(scope="team:engines", unit="tokens", period="day", limit=Decimal(50_000)),),
+    budgets=(
+        BudgetConfig(scope="team:engines", unit="tokens", period="day", limit=Decimal(50_000)),
+    ),
 )
 
 app = create_app(CONFIG)
