@@ -35,7 +35,7 @@ from chatnest.testing.upstream import (
     Step,
     Wait,
 )
-from tests.support.client import Event, Exchange, chat, usage
+from tests.support.client import WAIT_S, Event, Exchange, chat, usage
 from tests.support.running import running
 from tests.support.waiting import until
 
@@ -74,7 +74,7 @@ class Setting:
     async def closed_after_us(self, since_us: int) -> int:
         """How long after *since_us* the provider's connection was closed."""
         connection = self.upstream.exchanges[-1].connection
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await connection.gone.wait()
         assert connection.gone_us is not None
         return connection.gone_us - since_us
@@ -224,7 +224,7 @@ async def test_a_client_that_stops_reading_is_dropped_at_the_write_stall_limit()
     ):
         await exchange.head()
         await until(stage.called)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await stage.upstream.exchanges[0].connection.gone.wait()
         used, held = await stage.settled_usage()
 

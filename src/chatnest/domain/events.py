@@ -9,7 +9,7 @@ began, and a provider fails by raising :class:`~chatnest.domain.errors.ProviderE
 
 Events travel in batches, one batch for each network read, so that tokens which arrived together
 are written together. One delta is made for every token: those classes are not frozen, because a
-frozen dataclass costs three times as much to make. Treat them as values all the same.
+frozen dataclass costs two to three times as much to make. Treat them as values all the same.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Tokens and money: what a call used, what it costs, and the most that it can cost.
 
 Money is an integer number of nano-dollars (10^-9 USD). Prices are nano-dollars per *million*
-tokens, because published prices reach below one nano-dollar a token; a cost is rounded up once,
-at the end, so that rounding never favours the spender.
+tokens, because not every published price is a whole number of them for one token; a cost is
+rounded up once, at the end, so that rounding never favours the spender.
 """
 
 from dataclasses import dataclass

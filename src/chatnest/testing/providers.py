@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from typing import ClassVar
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from chatnest.adapters.clock import SystemClock
@@ -146,6 +147,8 @@ class ProviderContract:
             async with provider.stream(self.call(max_output_tokens=2_000)) as batches:
                 async for _ in batches:
                     begun.set()
+                    # A provider that has its whole answer ready would never be interrupted.
+                    await anyio.lowlevel.checkpoint()
 
         reader = asyncio.create_task(read())
         with anyio.fail_after(_LONGEST_ANSWER_S):
