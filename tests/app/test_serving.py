@@ -3,6 +3,7 @@
 import json
 from typing import Any, cast
 
+import pytest
 from litestar import Litestar
 
 from chatnest import ChatNestConfig, ChatNestPlugin
@@ -10,8 +11,13 @@ from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers.scripted import ScriptedProvider
 from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.adapters.transport.wire import Headers
-from chatnest.app.serving import AnyRequest, serve_chat
+from chatnest.app.serving import AnyRequest, failure, serve_chat
 from chatnest.domain.admission import Admitted
+from chatnest.domain.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
 
 BODY = json.dumps({"messages": [{"role": "user", "content": "Hello!"}]}).encode()
 
@@ -54,3 +60,31 @@ async def test_a_defect_after_the_admission_leaves_no_hold() -> None:
     assert b"Hello!" not in response.body
     assert provider.calls == []
     assert {(balance.settled, balance.held) for balance in view.balances} == {(0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "logged"),
+    [
+        (StoreUnavailableError("at db.example"), 503, "the ledger did not answer"),
+        (ConfigurationError("request.user has no id"), 500, "request.user has no id"),
+        (ZeroDivisionError("Hello!"), 500, "ZeroDivisionError"),
+    ],
+)
+def test_what_the_operator_must_mend_is_logged_and_not_told(
+    error: Exception, status: int, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = failure(ChatNestDialect(), error)
+
+    (record,) = caplog.records
+    assert logged in record.getMessage()
+    assert str(error).encode() not in told.body
+    assert "Hello!" not in record.getMessage()
+    assert told.status == status
+
+
+def test_what_the_client_must_mend_is_told_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = failure(ChatNestDialect(), InvalidRequestError("is blank", field="messages"))
+
+    assert (told.status, caplog.records) == (400, [])

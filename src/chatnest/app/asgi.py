@@ -10,9 +10,8 @@ from litestar.openapi import OpenAPIConfig
 
 from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.app.config import ChatNestConfig
-from chatnest.app.config_checks import check
 from chatnest.app.plugin import ChatNestPlugin
-from chatnest.app.serving import AnyRequest, failure
+from chatnest.app.serving import AnyRequest, handle_failure, handled
 from chatnest.app.settings_sources import load
 from chatnest.app.version import installed_version
 from chatnest.domain.errors import PublicError
@@ -31,13 +30,12 @@ def create_app(config: ChatNestConfig | None = None) -> Litestar:
     Raises:
         ConfigurationError: the configuration cannot work.
     """
-    config = load() if config is None else check(config)
     return Litestar(
-        plugins=[ChatNestPlugin(config)],
+        plugins=[ChatNestPlugin(load() if config is None else config)],
         openapi_config=OpenAPIConfig(title="ChatNest", version=installed_version()),
         exception_handlers={
             **dict.fromkeys(_ROUTING_ERRORS, _handle_routing_error),
-            500: _handle_defect,
+            500: handle_failure,
         },
         # Litestar's default would put its own handler on the root logger. What it logs of an
         # exception is a traceback, and that can hold what was said; ours names the exception.
@@ -51,11 +49,4 @@ def app() -> Litestar:
 
 
 def _handle_routing_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    told = ChatNestDialect().error(_ROUTING_ERRORS[error.status_code])
-    headers = {**dict(told.headers), **(error.headers or {})}
-    return Response(told.body, status_code=told.status, headers=headers)
-
-
-def _handle_defect(request: AnyRequest, error: Exception) -> Response[bytes]:
-    told = failure(ChatNestDialect(), error)
-    return Response(told.body, status_code=told.status, headers=dict(told.headers))
+    return handled(ChatNestDialect().error(_ROUTING_ERRORS[error.status_code]), error.headers)

@@ -6,19 +6,18 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from litestar import Litestar, Response
+from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import CLIPlugin, InitPlugin
 
-from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.app.auth import PrincipalResolver, default_resolver
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_checks import check
 from chatnest.app.container import Container
 from chatnest.app.openapi import with_keys
 from chatnest.app.routes import chat_router, health_router
-from chatnest.app.serving import AnyRequest, Serving, failure
+from chatnest.app.serving import Serving, handle_failure
 from chatnest.app.shutdown import on_termination
 from chatnest.app.streaming import StreamRegistry
 from chatnest.domain.chat import ChatService
@@ -82,7 +81,7 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
         )
         app_config.signature_namespace["ChatService"] = ChatService
         app_config.exception_handlers = {
-            ChatNestError: _handle_error,
+            ChatNestError: handle_failure,
             **app_config.exception_handlers,
         }
         app_config.lifespan.append(self._lifespan)
@@ -155,8 +154,3 @@ async def _reap(serving: Serving) -> None:
         else:
             if charged:
                 _logger.warning("charged %d dead calls at their worst case", charged)
-
-
-def _handle_error(request: AnyRequest, error: Exception) -> Response[bytes]:
-    told = failure(ChatNestDialect(), error)
-    return Response(told.body, status_code=told.status, headers=dict(told.headers))

@@ -1,12 +1,14 @@
 """What one chat request goes through, whatever its dialect: who, what, whether, and the stream."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from litestar import Request
+from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 
+from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.adapters.transport.wire import Dialect, WireResponse
 from chatnest.app.auth import PrincipalResolver, UnauthorizedError, identify
 from chatnest.app.bodies import read_body
@@ -15,7 +17,12 @@ from chatnest.app.streaming import EventStreamResponse, StreamRegistry
 from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
 from chatnest.domain.chat import ChatService
-from chatnest.domain.errors import ChatNestError, PublicError
+from chatnest.domain.errors import (
+    ChatNestError,
+    ConfigurationError,
+    PublicError,
+    StoreUnavailableError,
+)
 from chatnest.domain.ports import Clock
 from chatnest.domain.windows import US_PER_S
 
@@ -49,13 +56,35 @@ def failure_response(dialect: Dialect, error: Exception) -> ASGIResponse:
 
 
 def failure(dialect: Dialect, error: Exception) -> WireResponse:
-    """What *dialect* says to *error*; of one that is a defect nothing is told."""
-    if isinstance(error, UnauthorizedError):
-        told = dialect.error(PublicError("unauthenticated", str(error)))
-        return replace(told, headers=(*told.headers, ("www-authenticate", error.challenge)))
-    if not isinstance(error, ChatNestError):
-        _logger.error("a request failed with %s", type(error).__name__)
+    """What *dialect* says to *error*; of one that is a defect nothing is told.
+
+    What the operator has to mend is logged, because the client is not told what it is.
+    """
+    match error:
+        case UnauthorizedError():
+            told = dialect.error(PublicError("unauthenticated", str(error)))
+            return replace(told, headers=(*told.headers, ("www-authenticate", error.challenge)))
+        case StoreUnavailableError():
+            _logger.warning("a chat was refused: the ledger did not answer")
+        case ConfigurationError():
+            _logger.error("a request failed: %s", error)
+        case ChatNestError():
+            pass
+        case _:
+            _logger.error("a request failed with %s", type(error).__name__)
     return dialect.error(error)
+
+
+def handle_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for what no route of ours has caught, in our own dialect."""
+    return handled(failure(ChatNestDialect(), error))
+
+
+def handled(told: WireResponse, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """*told*, with more *headers*, as Litestar wants it from an exception handler."""
+    return Response(
+        told.body, status_code=told.status, headers={**dict(told.headers), **(headers or {})}
+    )
 
 
 def plain_response(response: WireResponse) -> ASGIResponse:

@@ -157,7 +157,7 @@ def refusal_code(rule: BudgetRule) -> RefusalCode:
 def rule_name(rule: BudgetRule) -> str:
     """A short public name of *rule*: ``tokens-day``, ``nano_usd-month``, ``streams``.
 
-    The scope is not in it: a caller knows its own, and need not know the others.
+    The scope is not in it: where several limits are told, it stands beside the name.
     """
     if rule.unit is Unit.STREAMS:
         return str(rule.unit)

@@ -184,9 +184,7 @@ class Demand:
             case Unit.TOKENS:
                 return self.input_tokens + output_cap
             case Unit.NANO_USD:
-                if self.price is None:
-                    raise ValueError("a call without a price cannot be held in nano-dollars")
-                return worst_cost_nano_usd(self.price, self.input_tokens, output_cap)
+                return worst_cost_nano_usd(self._known_price(), self.input_tokens, output_cap)
             case Unit.REQUESTS | Unit.STREAMS:
                 return 1
             case _:
@@ -198,13 +196,16 @@ class Demand:
             case Unit.TOKENS:
                 return room - self.input_tokens
             case Unit.NANO_USD:
-                if self.price is None:
-                    raise ValueError("a call without a price cannot be held in nano-dollars")
-                return most_output_tokens(self.price, self.input_tokens, room)
+                return most_output_tokens(self._known_price(), self.input_tokens, room)
             case Unit.REQUESTS | Unit.STREAMS:
                 return None if room >= 1 else -1
             case _:
                 assert_never(unit)
+
+    def _known_price(self) -> Price:
+        if self.price is None:
+            raise ValueError("a call without a price cannot be held in nano-dollars")
+        return self.price
 
 
 @dataclass(frozen=True, slots=True)
