@@ -12,6 +12,7 @@ from chatnest.domain.ports import ProviderCall
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
 from chatnest.testing.clock import ManualClock
+from tests.domain.chat_world import PATIENT
 
 
 @dataclass(frozen=True)
@@ -82,29 +83,42 @@ class Performance:
     failure: Failure | None = None
     crashed: bool = False
     closed: bool = False
+    overruled: bool = False
+    awaited_since_us: int = 0
+    time_limit_us: int = PATIENT.time_limits.first_token_us
 
     def charge(self, prompt_tokens: int) -> int:
         """What this call must cost: its report, or what was seen, or nothing if it was refused."""
         if self.reported is not None and not self.broke_order:
             return self.reported.total_tokens
-        refused = self.failure is not None and not self.failure.billable
+        refused = self.failure is not None and not self.failure.billable and not self.overruled
         return 0 if refused and not self.words else prompt_tokens + self.words
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether it ended, by itself or at a time limit, before anything was said."""
+        """Whether it ended, by itself or at a time limit, before anything was said.
+
+        What it says after its time limit does not count: it was late then.
+        """
         passing = self.failure is None or self.failure.kind is FailureKind.OVERLOADED
         hopeless = self.crashed or self.broke_order
-        return passing and not self.words and not self.finished and not hopeless
+        may_pass = self.overruled or (passing and not hopeless)
+        return may_pass and not self.words and not self.finished
 
 
 @dataclass
 class Cast:
-    """A provider that plays its parts in turn; the last one again and again."""
+    """A provider that plays its parts in turn; the last one again and again.
+
+    ``shutdown_at_us`` and ``cancels_us`` are when a shutdown and its reader tell it to stop.
+    """
 
     clock: ManualClock
     parts: Sequence[Part]
     name: str = "cast"
+    shutdown_at_us: int | None = None
+    cancels_us: Sequence[int] = ()
+    began_us: int = 0
     performances: list[Performance] = field(default_factory=list)
     spoke_before: list[bool] = field(default_factory=list)
 
@@ -123,11 +137,14 @@ class Cast:
         pass
 
     async def _play(self, performance: Performance) -> AsyncGenerator[ProviderBatch, None]:
+        performance.awaited_since_us = self.clock.monotonic_us()
         for act in performance.part.acts:
             match act:
                 case Say(words=words):
                     performance.words += words
                     yield tuple(TextDelta("word ") for _ in range(words))
+                    performance.awaited_since_us = self.clock.monotonic_us()
+                    performance.time_limit_us = PATIENT.time_limits.idle_us
                 case Finish():
                     yield _ending(act, performance)
                 case Break(failure=None):
@@ -139,16 +156,32 @@ class Cast:
                     performance.crashed = True
                     raise asyncio.CancelledError if cancelled else ZeroDivisionError
                 case Stall(seconds=seconds):
-                    await self._stall(seconds, performance.part.closing)
+                    await self._stall(seconds, performance)
 
-    async def _stall(self, seconds: int | None, closing: Closing) -> None:
+    async def _stall(self, seconds: int | None, performance: Performance) -> None:
+        begun_us = self.clock.monotonic_us()
         try:
             if seconds is None:
                 await asyncio.Event().wait()
             await self.clock.sleep((seconds or 0) * US_PER_S)
         except asyncio.CancelledError:
-            if closing is not Closing.SWALLOWING:
+            if performance.part.closing is not Closing.SWALLOWING:
                 raise
+            is_left = any(begun_us <= cancel_us for cancel_us in self._cancels_until_now())
+            performance.overruled |= is_left or self._is_late(performance)
+
+    def _cancels_until_now(self) -> list[int]:
+        now_us = self.clock.monotonic_us()
+        return [cancel_us for cancel_us in self.cancels_us if cancel_us <= now_us]
+
+    def _is_late(self, performance: Performance) -> bool:
+        """Whether a time limit has passed; after a shutdown none counts."""
+        due_us = min(
+            performance.awaited_since_us + performance.time_limit_us,
+            self.began_us + PATIENT.time_limits.total_us,
+        )
+        before_shutdown = self.shutdown_at_us is None or due_us <= self.shutdown_at_us
+        return due_us <= self.clock.monotonic_us() and before_shutdown
 
 
 def _ending(act: Finish, performance: Performance) -> ProviderBatch:

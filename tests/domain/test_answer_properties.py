@@ -94,6 +94,7 @@ class Play:
 
     async def run(self, reader: Reader, stop_at_s: int | None) -> None:
         others = asyncio.all_tasks()
+        self._announce(reader, stop_at_s)
         answer = await self.world.answer("one two three")
         reading = asyncio.create_task(self._read(answer, reader))
         moments_s = {*reader.cancels, stop_at_s, OVER_S} - {None}
@@ -111,6 +112,14 @@ class Play:
         assert reading.cancelled() or reading.exception() is None, reading
         assert asyncio.all_tasks() == others, "a task is left running"
         assert self.world.clock.pending == 0, "a timer is left behind"
+
+    def _announce(self, reader: Reader, stop_at_s: int | None) -> None:
+        """Tell the cast, which is the oracle's witness, when it is told to stop and by whom."""
+        began_us = self.world.clock.monotonic_us()
+        self.cast.began_us = began_us
+        self.cast.cancels_us = [began_us + cancel_s * US_PER_S for cancel_s in reader.cancels]
+        if stop_at_s is not None:
+            self.cast.shutdown_at_us = began_us + stop_at_s * US_PER_S
 
     async def _read(self, answer: Answer, reader: Reader) -> None:
         async with answer:
@@ -140,6 +149,10 @@ def charged(hold: Hold) -> int:
 @example([Part((Say(2), Stall(None)), Closing.HANGING)], Reader(cancels=(1,)), None)
 @example([Part((Stall(None), Finish(2)), Closing.SWALLOWING)], Reader(cancels=(1, 1)), None)
 @example([Part((REFUSED,)), Part((Say(1), Finish(2)))], PATIENT_READER, 1)
+@example([Part((Stall(None), REFUSED), Closing.SWALLOWING)], PATIENT_READER, None)
+@example([Part((Stall(None), REFUSED), Closing.SWALLOWING)], Reader(cancels=(1,)), None)
+@example([Part((Stall(None), REFUSED), Closing.SWALLOWING)], PATIENT_READER, 1)
+@example([Part((REFUSED,), Closing.HANGING)], Reader(cancels=(0,)), None)
 async def test_every_attempt_is_held_once_and_charged_what_it_used(
     script: list[Part], reader: Reader, stop_at_s: int | None
 ) -> None:
@@ -162,6 +175,8 @@ async def test_every_attempt_is_held_once_and_charged_what_it_used(
 @given(st.lists(parts, min_size=1, max_size=3), readers, moments)
 @example([Part((Stall(9), HOPELESS), Closing.HANGING)], PATIENT_READER, None)
 @example([Part((Stall(None), Say(1)), Closing.SWALLOWING)], Reader(slowness_s=5), None)
+@example([Part((Stall(10), Crash(), Finish()), Closing.SWALLOWING)], PATIENT_READER, None)
+@example([Part((Stall(None), HOPELESS), Closing.SWALLOWING)], PATIENT_READER, None)
 async def test_a_provider_is_called_again_only_before_the_first_delta(
     script: list[Part], reader: Reader, stop_at_s: int | None
 ) -> None:

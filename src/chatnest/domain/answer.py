@@ -153,9 +153,14 @@ class Answer:
         self._wait.pause()
         return deltas
 
-    def _leave_stream(self) -> None:
-        """Settle before the provider closes, where nothing can be tried again: it may hang."""
+    def _leave_stream(self, error: BaseException | None) -> None:
+        """Settle before the provider closes, where nothing can be tried again: it may hang.
+
+        So may one that has failed, and the reader may leave meanwhile: the failure is noted first.
+        """
         self._limits.relax()
+        if isinstance(error, ProviderError) and not self._wait.by_others:
+            self._failure = self._verdict_on(error.failure)
         if self._attempt.finish_reason is not None or self._wait.by_others:
             self._settle_once(self._reason_if_left())
 

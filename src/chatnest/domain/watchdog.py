@@ -134,7 +134,7 @@ class Interruption:
 
 
 class BoundedContext(Generic[T]):
-    """*context*, left within a limit; *on_leaving* is called first.
+    """*context*, left within a limit; *on_leaving* is first told the error it is left for.
 
     Why it is left always wins: the context can neither suppress it nor replace it by what goes
     wrong while it closes. It may only translate an exception into a :class:`ProviderError`.
@@ -144,7 +144,7 @@ class BoundedContext(Generic[T]):
         self,
         context: AbstractAsyncContextManager[T],
         wait: Interruption,
-        on_leaving: Callable[[], None],
+        on_leaving: Callable[[BaseException | None], None],
     ) -> None:
         self._context = context
         self._wait = wait
@@ -159,7 +159,7 @@ class BoundedContext(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._on_leaving()
+        self._on_leaving(error)
         self._wait.give_up()
         try:
             await self._context.__aexit__(kind, error, trace)
