@@ -5,7 +5,8 @@ from timeit import Timer
 
 from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.domain.admission import Admission, Admitted, admit
-from chatnest.domain.budget import Demand, Hold, Reserve, Settlement, settle
+from chatnest.domain.budget import Demand, Hold, Reserve
+from chatnest.domain.closing import Settlement, settle
 from chatnest.domain.events import TextDelta
 from chatnest.domain.ledger import Rows
 from chatnest.domain.messages import Message, Role

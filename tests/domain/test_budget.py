@@ -10,7 +10,6 @@ from chatnest.domain.budget import (
     AccountKey,
     Balance,
     BudgetRule,
-    Closed,
     Demand,
     Exhausted,
     Hold,
@@ -18,14 +17,11 @@ from chatnest.domain.budget import (
     HoldState,
     Reserve,
     Reserved,
-    Settlement,
     Unit,
     balances,
-    expire,
-    release,
     reserve,
-    settle,
 )
+from chatnest.domain.closing import Closed, Settlement, expire, release, settle
 from chatnest.domain.usage import FREE, NO_USAGE, Price, TokenUsage
 from chatnest.domain.windows import Period, Window, to_instant
 

@@ -19,20 +19,16 @@ from chatnest.domain.budget import (
     Account,
     AccountKey,
     BudgetRule,
-    Closed,
     Demand,
     Exhausted,
     Hold,
     HoldState,
     Reserve,
     Reserved,
-    Settlement,
     balances,
-    expire,
-    release,
     reserve,
-    settle,
 )
+from chatnest.domain.closing import Closed, Settlement, expire, release, settle
 from chatnest.domain.usage import Price, TokenUsage
 from chatnest.testing.budget_model import BudgetModel, Shortage, window_edges
 from chatnest.testing.strategies import (

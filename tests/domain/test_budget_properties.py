@@ -10,18 +10,14 @@ from chatnest.domain.budget import (
     Account,
     AccountKey,
     BudgetRule,
-    Closed,
     Demand,
     Exhausted,
     Hold,
     Reserve,
     Reserved,
-    Settlement,
-    expire,
-    release,
     reserve,
-    settle,
 )
+from chatnest.domain.closing import Closed, Settlement, expire, release, settle
 from chatnest.domain.usage import Price, TokenUsage
 from chatnest.testing.budget_model import BudgetModel, Call, account_key, amount, used
 from chatnest.testing.strategies import budget_rules, demands, prices, usages

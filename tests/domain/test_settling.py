@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from chatnest.domain.admission import Admission, Admitted
-from chatnest.domain.budget import BudgetRule, Demand, Hold, HoldState, Reserve, Settlement, Unit
+from chatnest.domain.budget import BudgetRule, Demand, Hold, HoldState, Reserve, Unit
+from chatnest.domain.closing import Settlement
 from chatnest.domain.ledger import Change, Keys
 from chatnest.domain.observing import HarmlessObserver
 from chatnest.domain.settling import FIRST_RETRY_US, LONGEST_RETRY_US, Settler

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from chatnest.domain.admission import Admitted
 from chatnest.domain.attempt import Attempt
-from chatnest.domain.budget import Balance, Closed, Settlement, balances
+from chatnest.domain.budget import Balance, balances
 from chatnest.domain.call import CallPlan, Surroundings
+from chatnest.domain.closing import Closed, Settlement
 from chatnest.domain.errors import Failure
 from chatnest.domain.events import FinishReason, UsageReported
 from chatnest.domain.ports import CallReport

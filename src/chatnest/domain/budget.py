@@ -11,20 +11,18 @@ or *expired* at its worst case if its owner died:
 Every other transition changes nothing, so each may be repeated. For every account, always:
 
     held == sum of the amounts of its open holds
-    settled == sum of the charges of its closed holds
+    settled == carried + sum of the charges of its closed holds
     settled + held <= limit after every admission
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
 from chatnest.domain.usage import (
-    NO_USAGE,
     Price,
     TokenUsage,
-    cost_nano_usd,
     most_output_tokens,
     worst_cost_nano_usd,
 )
@@ -55,12 +53,16 @@ class AccountKey:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What was settled and is held in one window; ``limit`` None counts without a limit."""
+    """What was settled and is held in one window; ``limit`` None counts without a limit.
+
+    ``carried`` is the part of ``settled`` whose calls the journal no longer has.
+    """
 
     key: AccountKey
     limit: int | None
     settled: int = 0
     held: int = 0
+    carried: int = 0
 
     @property
     def room(self) -> int | None:
@@ -246,18 +248,6 @@ class Exhausted:
     resets_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A hold after a command that closes it; ``accounts`` is empty where nothing changed.
-
-    ``overrun`` is True where more was charged than was held, on any account.
-    """
-
-    hold: Hold
-    accounts: tuple[Account, ...]
-    overrun: bool = False
-
-
 Accounts = Mapping[AccountKey, Account]
 
 
@@ -294,64 +284,6 @@ def reserve(
     return Reserved(replace(command.hold, lines=lines, output_cap=cap), held)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What a call turned out to have used; ``estimated`` where the provider did not say.
-
-    ``price`` None: the cost is not known, and an account in nano-dollars is charged its hold.
-    """
-
-    usage: TokenUsage
-    price: Price | None
-    estimated: bool
-    outcome: str
-
-
-def settle(accounts: Accounts, hold: Hold, settlement: Settlement, now: int) -> Closed:
-    """Charge what was used, and give the rest of the hold back.
-
-    Corrects an expired hold. A hold that is settled or released already stays as it is.
-    """
-    if hold.state not in (HoldState.HELD, HoldState.EXPIRED):
-        return Closed(hold, ())
-    cost = None if settlement.price is None else cost_nano_usd(settlement.price, settlement.usage)
-    charges = [_charge(line, settlement.usage, cost) for line in hold.lines]
-    closed = replace(
-        hold,
-        state=HoldState.SETTLED,
-        closed_at=now,
-        usage=settlement.usage,
-        cost_nano_usd=cost,
-        estimated=settlement.estimated,
-        outcome=settlement.outcome,
-    )
-    return _close(accounts, hold, closed, charges)
-
-
-def release(accounts: Accounts, hold: Hold, outcome: str, now: int) -> Closed:
-    """Give the whole hold back: for a call that a provider provably did no work for."""
-    if hold.state is not HoldState.HELD:
-        return Closed(hold, ())
-    closed = replace(
-        hold,
-        state=HoldState.RELEASED,
-        closed_at=now,
-        usage=NO_USAGE,
-        cost_nano_usd=0,
-        outcome=outcome,
-    )
-    return _close(accounts, hold, closed, [0] * len(hold.lines))
-
-
-def expire(accounts: Accounts, hold: Hold, now: int) -> Closed:
-    """Charge the worst case of a hold whose owner is gone; one that is not due stays as it is."""
-    if hold.state is not HoldState.HELD or now < hold.expires_at:
-        return Closed(hold, ())
-    closed = replace(hold, state=HoldState.EXPIRED, closed_at=now, estimated=True, outcome="lost")
-    charges = [0 if line.account.unit is Unit.STREAMS else line.amount for line in hold.lines]
-    return _close(accounts, hold, closed, charges)
-
-
 def balances(accounts: Accounts, rules: Iterable[BudgetRule], now: int) -> tuple[Balance, ...]:
     """What each of *rules* leaves at *now*."""
     return tuple(_balance(accounts, rule, now) for rule in rules)
@@ -368,33 +300,3 @@ def _balance(accounts: Accounts, rule: BudgetRule, now: int) -> Balance:
     account = current_account(accounts, rule, now)
     resets_at = rule.window.span_at(now).end
     return Balance(rule, account.settled, account.held, account.remaining, resets_at)
-
-
-def _charge(line: HoldLine, usage: TokenUsage, cost: int | None) -> int:
-    unit = line.account.unit
-    match unit:
-        case Unit.TOKENS:
-            return usage.total_tokens
-        case Unit.NANO_USD:
-            return line.amount if cost is None else cost
-        case Unit.REQUESTS:
-            return 1
-        case Unit.STREAMS:
-            return 0
-        case _:
-            assert_never(unit)
-
-
-def _close(accounts: Accounts, hold: Hold, closed: Hold, charges: Sequence[int]) -> Closed:
-    charged = tuple(zip(hold.lines, charges, strict=True))
-    lines = tuple(replace(line, charged=charge) for line, charge in charged)
-    changed = tuple(_move(accounts[line.account], line, charge) for line, charge in charged)
-    overrun = any(charge > line.amount for line, charge in charged)
-    return Closed(replace(closed, lines=lines), changed, overrun)
-
-
-def _move(account: Account, line: HoldLine, charge: int) -> Account:
-    """Take what *line* had put on the account away, and put the new *charge* there."""
-    if line.charged is None:
-        return replace(account, held=account.held - line.amount, settled=account.settled + charge)
-    return replace(account, settled=account.settled - line.charged + charge)

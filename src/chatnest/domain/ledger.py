@@ -4,7 +4,7 @@ A step is a pure function from the rows at some keys to a :class:`Change`. A sto
 applies the step and writes what comes back, all or nothing; it knows nothing of budgets.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -42,28 +42,47 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """What a step decided, and the rows to write: only rows whose keys the step named."""
+    """What a step decided, the rows to write, and the rows to forget.
+
+    Only rows whose keys the step named, and each of them once.
+    """
 
     result: T
     accounts: tuple[Account, ...] = ()
     rates: tuple[tuple[RateKey, RateState], ...] = ()
     holds: tuple[Hold, ...] = ()
+    forgotten_accounts: tuple[AccountKey, ...] = ()
+    forgotten_holds: tuple[str, ...] = ()
 
 
 Step = Callable[[Rows], Change[T]]
 
 
 def checked(keys: Keys, change: Change[T]) -> Change[T]:
-    """*change* as it is, if it writes rows at *keys* only: every store asks before it writes.
+    """*change* as it is, if it changes rows at *keys* only: every store asks before it writes.
 
     Raises:
-        ValueError: a row is written that the step did not name, so that it was never loaded.
+        ValueError: a row is changed that the step did not name, so that it was never loaded; or
+            one is changed twice.
     """
-    strays = (
-        {account.key for account in change.accounts}.difference(keys.accounts),
-        {key for key, _ in change.rates}.difference(keys.rates),
-        {hold.id for hold in change.holds}.difference(keys.holds),
-    )
-    if any(strays):
-        raise ValueError("a step may only write rows whose keys it named")
+    accounts = [account.key for account in change.accounts]
+    _check(keys.accounts, [*accounts, *change.forgotten_accounts])
+    _check(keys.rates, [key for key, _ in change.rates])
+    _check(keys.holds, [*[hold.id for hold in change.holds], *change.forgotten_holds])
     return change
+
+
+def _check(named: Collection[object], changed: Collection[object]) -> None:
+    once = set(changed)
+    if not once.issubset(named):
+        raise ValueError("a step may only change rows whose keys it named")
+    if len(once) < len(changed):
+        raise ValueError("a step may change a row only once")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """A part of a ledger, for those who read all of it."""
+
+    accounts: Sequence[Account] = ()
+    holds: Sequence[Hold] = ()

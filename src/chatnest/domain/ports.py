@@ -3,7 +3,7 @@
 Each port has one contract suite in ``chatnest.testing`` that all of its adapters pass.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from chatnest.domain.budget import Hold
 from chatnest.domain.errors import Failure
 from chatnest.domain.events import FinishReason, ProviderBatch
-from chatnest.domain.ledger import Keys, Step
+from chatnest.domain.ledger import Keys, LedgerPage, Step
 from chatnest.domain.messages import Message
 from chatnest.domain.usage import Price, TokenUsage
 
@@ -64,20 +64,8 @@ class ChatProvider(Protocol):
         """Give back everything that the provider holds open. May be called twice."""
 
 
-class LedgerStore(Protocol):
-    """Keeps accounts, rate states and holds, and changes them in atomic steps.
-
-    Every adapter passes the suite in ``chatnest.testing.ledger``.
-    """
-
-    async def transact(self, keys: Keys, step: Step[T]) -> T:
-        """Apply *step* to the rows at *keys*; all of its writes happen, or none.
-
-        *step* is pure, never awaits, and may run again when writers collide.
-
-        Raises:
-            StoreUnavailableError: the outcome is unknown; the same hold id may be sent again.
-        """
+class LedgerReads(Protocol):
+    """What can be asked of a ledger beside its steps."""
 
     async def due_holds(self, now: int, most: int) -> Sequence[Hold]:
         """At most *most* open holds with ``expires_at <= now``, the longest due first.
@@ -86,8 +74,56 @@ class LedgerStore(Protocol):
             StoreUnavailableError: the store did not answer.
         """
 
+    async def closed_holds(self, before: int, most: int) -> Sequence[Hold]:
+        """At most *most* holds that are not open, with ``closed_at < before``; the oldest first.
+
+        Raises:
+            StoreUnavailableError: the store did not answer.
+        """
+
+    def snapshot(self, since: int = 0) -> AsyncGenerator[LedgerPage, None]:
+        """The whole ledger in pages, as of one instant: every account and every hold.
+
+        Holds that are not open and were made before *since* are left out. Each hold comes once;
+        an account may come again, and then the later one counts. Nobody is kept waiting by it.
+
+        Raises:
+            StoreUnavailableError: while iterating; the store did not answer, or its history was
+                pruned meanwhile.
+        """
+
+    async def now(self) -> int:
+        """The store's own wall clock, in microseconds since the Unix epoch.
+
+        Processes that share the store share it, however their own clocks differ.
+
+        Raises:
+            StoreUnavailableError: the store did not answer.
+        """
+
     async def aclose(self) -> None:
         """Give back everything that the store holds open. May be called twice."""
+
+
+class LedgerStore(LedgerReads, Protocol):
+    """Keeps accounts, rate states and holds, and changes them in atomic steps.
+
+    Every wait has a limit: a store that cannot answer says so. Every adapter passes the suite in
+    ``chatnest.testing.ledger``.
+    """
+
+    async def transact(self, keys: Keys, step: Step[T]) -> T:
+        """Apply *step* to the rows at *keys*; all of its writes happen, or none.
+
+        *step* is pure, never awaits, and may run again when writers collide. What it raises
+        reaches the caller, and nothing is written.
+
+        Raises:
+            StoreUnavailableError: the outcome is unknown; the same hold id may be sent again.
+            BusyError: too many steps wait already; this one was not begun.
+            ConfigurationError: the ledger is none that this version can work with.
+            ValueError: the step changed a row that it did not name, or one row twice.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from chatnest.domain.admission import Admission, Admitted, Refusal
-from chatnest.domain.budget import Closed, Hold
+from chatnest.domain.budget import Hold
+from chatnest.domain.closing import Closed
 from chatnest.domain.ports import Clock, LedgerStore, Observer
 from chatnest.domain.steps import (
     Ending,

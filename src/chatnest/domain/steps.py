@@ -24,16 +24,12 @@ from chatnest.domain.budget import (
     Accounts,
     Balance,
     BudgetRule,
-    Closed,
     Hold,
     HoldLine,
     HoldState,
-    Settlement,
     balances,
-    expire,
-    release,
-    settle,
 )
+from chatnest.domain.closing import Closed, Settlement, expire, release, settle
 from chatnest.domain.ledger import Change, Keys, Rows, Step
 
 T = TypeVar("T")
@@ -87,7 +83,7 @@ def expire_step(hold: Hold, now: int) -> Transaction[Closed]:
         stored = rows.holds.get(hold.id)
         if stored is None:
             return Change(Closed(hold, ()))
-        return _written(stored, expire(_accounts_with(rows, stored), stored, now))
+        return _written(stored, expire(accounts_with(rows, stored), stored, now))
 
     return _keys(hold), step
 
@@ -140,9 +136,20 @@ def balances_step(rules: Iterable[BudgetRule], now: int) -> Transaction[tuple[Ba
     return keys, lambda rows: Change(balances(rows.accounts, asked, now))
 
 
+def accounts_with(rows: Rows, hold: Hold) -> Accounts:
+    """The accounts of *hold* with the hold's part on them, put back where the ledger lost it."""
+    lost = hold.id not in rows.holds
+    accounts = dict(rows.accounts)
+    for line in hold.lines:
+        if lost or line.account not in rows.accounts:
+            account = accounts.get(line.account, Account(line.account, limit=None))
+            accounts[line.account] = _put_back(account, line, hold.state)
+    return accounts
+
+
 def _closing(rows: Rows, hold: Hold, ending: Ending, now: int) -> Change[Closed]:
     before = rows.holds.get(hold.id, hold)
-    accounts = _accounts_with(rows, before)
+    accounts = accounts_with(rows, before)
     match ending:
         case Settlement():
             return _written(before, settle(accounts, before, ending, now))
@@ -154,17 +161,6 @@ def _written(before: Hold, closed: Closed) -> Change[Closed]:
     if closed.hold is before:
         return Change(closed)
     return Change(closed, accounts=closed.accounts, holds=(closed.hold,))
-
-
-def _accounts_with(rows: Rows, hold: Hold) -> Accounts:
-    """The accounts of *hold* with the hold's part on them, put back where the ledger lost it."""
-    lost = hold.id not in rows.holds
-    accounts = dict(rows.accounts)
-    for line in hold.lines:
-        if lost or line.account not in rows.accounts:
-            account = accounts.get(line.account, Account(line.account, limit=None))
-            accounts[line.account] = _put_back(account, line, hold.state)
-    return accounts
 
 
 def _put_back(account: Account, line: HoldLine, state: HoldState) -> Account:

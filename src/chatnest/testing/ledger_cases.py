@@ -18,9 +18,9 @@ from chatnest.domain.budget import (
     Hold,
     HoldState,
     Reserve,
-    Settlement,
     Unit,
 )
+from chatnest.domain.closing import Settlement
 from chatnest.domain.ledger import Change, Keys, RateKey, Rows, Step
 from chatnest.domain.ports import LedgerStore
 from chatnest.domain.rate_limit import RateState

@@ -58,7 +58,8 @@ def account_keys() -> st.SearchStrategy[AccountKey]:
 
 def accounts() -> st.SearchStrategy[Account]:
     """Accounts with any amounts, possible or not: a store knows nothing of budgets."""
-    return st.builds(Account, account_keys(), st.none() | counts(), counts(), counts())
+    limits = st.none() | counts()
+    return st.builds(Account, account_keys(), limits, counts(), counts(), counts())
 
 
 def holds() -> st.SearchStrategy[Hold]:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatnest.domain.admission import Admission, Admitted, RateRule, Refusal, in_precedence
-from chatnest.domain.budget import BudgetRule, Demand, Hold, HoldState, Reserve, Settlement, Unit
+from chatnest.domain.budget import BudgetRule, Demand, Hold, HoldState, Reserve, Unit
+from chatnest.domain.closing import Settlement
 from chatnest.domain.ledger import RateKey
 from chatnest.domain.ports import LedgerStore
 from chatnest.domain.rate_limit import Quota

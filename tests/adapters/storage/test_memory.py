@@ -43,7 +43,9 @@ YEARS_US = 1_000 * DAY_US
 
 
 def account(period: Period, scope: str = "ann", settled: int = 5, held: int = 0) -> Account:
-    return Account(AccountKey(scope, Unit.TOKENS, period, NOON), 100, settled, held)
+    """An account whose calls the journal has forgotten already."""
+    key = AccountKey(scope, Unit.TOKENS, period, NOON)
+    return Account(key, 100, settled, held, carried=settled)
 
 
 async def write_others(store: MemoryStore, count: int = 10) -> None:

@@ -17,13 +17,14 @@ every write:
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
 from chatnest.domain.budget import Account, AccountKey, Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
-from chatnest.domain.ledger import Change, Keys, RateKey, Rows, Step, checked
+from chatnest.domain.ledger import Change, Keys, LedgerPage, RateKey, Rows, Step, checked
 from chatnest.domain.ports import Clock
 from chatnest.domain.rate_limit import RateState
 from chatnest.domain.windows import US_PER_S, Period
@@ -67,8 +68,11 @@ class MemoryStore:
             period: _Shelf(clock, kept_us, may_forget=_is_history)
             for period, kept_us in _ACCOUNTS_KEPT_US.items()
         }
+        self._clock = clock
         self._rates: _Shelf[RateKey, RateState] = _Shelf(clock, _MONTH_US)
-        self._journal: _Shelf[str, Hold] = _Shelf(clock, _HOLDS_KEPT_US, most=journal_size)
+        self._journal: _Shelf[str, Hold] = _Shelf(
+            clock, _HOLDS_KEPT_US, most=journal_size, on_forgotten=self._carry
+        )
         self._open: dict[str, Hold] = {}
         # Every open hold as (expires_at, id), in order.
         self._due: list[tuple[int, str]] = []
@@ -99,6 +103,48 @@ class MemoryStore:
             due = bisect_right(self._due, now, key=_expires_at)
             return [self._open[hold_id] for _, hold_id in self._due[: min(due, most)]]
 
+    async def closed_holds(self, before: int, most: int) -> Sequence[Hold]:
+        """At most *most* holds that are not open, with ``closed_at < before``; the oldest first.
+
+        Raises:
+            StoreUnavailableError: the store is closed.
+        """
+        with self._lock:
+            self._require_open()
+            old = [
+                (hold.closed_at, hold)
+                for hold in self._journal.rows()
+                if hold.closed_at is not None and hold.closed_at < before
+            ]
+        return [hold for _, hold in sorted(old, key=lambda entry: entry[0])[:most]]
+
+    async def snapshot(self, since: int = 0) -> AsyncGenerator[LedgerPage, None]:
+        """All accounts and holds, in one page; without closed holds made before *since*.
+
+        Raises:
+            StoreUnavailableError: while iterating; the store is closed.
+        """
+        with self._lock:
+            self._require_open()
+            shelves = self._accounts.values()
+            page = LedgerPage(
+                [account for shelf in shelves for account in shelf.rows()],
+                [
+                    *self._open.values(),
+                    *(hold for hold in self._journal.rows() if hold.created_at >= since),
+                ],
+            )
+        yield page
+
+    async def now(self) -> int:
+        """The clock's own time: one process has one clock.
+
+        Raises:
+            StoreUnavailableError: the store is closed.
+        """
+        self._require_open()
+        return self._clock.now()
+
     async def aclose(self) -> None:
         """Answer no more. May be called twice."""
         with self._lock:
@@ -125,16 +171,33 @@ class MemoryStore:
             self._rates.put(key, state)
         for hold in change.holds:
             self._put_hold(hold)
+        for gone in change.forgotten_accounts:
+            self._accounts[gone.period].drop(gone)
+        for hold_id in change.forgotten_holds:
+            self._drop_hold(hold_id)
 
     def _put_hold(self, hold: Hold) -> None:
-        before = self._open.pop(hold.id, None)
-        if before is not None:
-            del self._due[bisect_left(self._due, (before.expires_at, before.id))]
+        self._drop_hold(hold.id)
         if hold.state is HoldState.HELD:
             self._open[hold.id] = hold
             insort(self._due, (hold.expires_at, hold.id))
         else:
             self._journal.put(hold.id, hold)
+
+    def _drop_hold(self, hold_id: str) -> None:
+        before = self._open.pop(hold_id, None)
+        if before is not None:
+            del self._due[bisect_left(self._due, (before.expires_at, before.id))]
+        self._journal.drop(hold_id)
+
+    def _carry(self, hold: Hold) -> None:
+        """Keep in its accounts what *hold*, which is being forgotten, was charged."""
+        for line in hold.lines:
+            shelf = self._accounts[line.account.period]
+            account = shelf.get(line.account)
+            if account is not None:
+                carried = account.carried + (line.charged or 0)
+                shelf.amend(line.account, replace(account, carried=carried))
 
 
 class _Shelf(Generic[K, R]):
@@ -150,17 +213,29 @@ class _Shelf(Generic[K, R]):
         *,
         most: int | None = None,
         may_forget: Callable[[R], bool] = lambda row: True,
+        on_forgotten: Callable[[R], None] = lambda row: None,
     ) -> None:
         self._clock = clock
         self._kept_us = kept_us
         self._most = most
         self._may_forget = may_forget
+        self._on_forgotten = on_forgotten
         # Not a dict: finding a dict's first key again and again, while they go, is quadratic.
         self._rows: OrderedDict[K, tuple[R, int]] = OrderedDict()
 
     def get(self, key: K) -> R | None:
         found = self._rows.get(key)
         return None if found is None else found[0]
+
+    def rows(self) -> Iterator[R]:
+        return (row for row, _ in self._rows.values())
+
+    def amend(self, key: K, row: R) -> None:
+        """Replace the row at *key* as if it had been so when it was written."""
+        self._rows[key] = (row, self._rows[key][1])
+
+    def drop(self, key: K) -> None:
+        self._rows.pop(key, None)
 
     def put(self, key: K, row: R) -> None:
         now_us = self._clock.monotonic_us()
@@ -177,6 +252,7 @@ class _Shelf(Generic[K, R]):
                 return
             if self._may_forget(row):
                 del self._rows[key]
+                self._on_forgotten(row)
             else:
                 self._rows[key] = (row, now_us)
                 self._rows.move_to_end(key)
@@ -184,9 +260,9 @@ class _Shelf(Generic[K, R]):
 
 def _is_history(account: Account) -> bool:
     """Whether an idle *account* says nothing more about what may be spent now."""
-    if account.key.period is Period.TOTAL:
-        return account.held == 0 and account.settled == 0
-    return account.held == 0
+    if account.held or account.carried < account.settled:
+        return False
+    return account.key.period is not Period.TOTAL or account.settled == 0
 
 
 def _present(keys: Iterable[K], get: Callable[[K], R | None]) -> dict[K, R]:
