@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+# Imported for what it reads from the environment, before that is hidden below.
+import tests.support.services  # noqa: F401
+
 # The contract suites are modules of the product: pytest explains only what it is told to.
 pytest.register_assert_rewrite("chatnest.testing")
 
