@@ -160,6 +160,7 @@ class Witness:
         self.reports: list[CallReport] = []
         self.refusals: list[tuple[str, str, str]] = []
         self.unsettled: list[str] = []
+        self.abandoned: list[str] = []
 
     def call_ended(self, report: CallReport) -> None:
         self.reports.append(report)
@@ -169,6 +170,9 @@ class Witness:
 
     def settlement_failed(self, hold_id: str) -> None:
         self.unsettled.append(hold_id)
+
+    def settlement_abandoned(self, hold_id: str) -> None:
+        self.abandoned.append(hold_id)
 
 
 class World:

@@ -322,6 +322,9 @@ class Gossip:
     def settlement_failed(self, hold_id: str) -> None:
         raise ZeroDivisionError
 
+    def settlement_abandoned(self, hold_id: str) -> None:
+        raise ZeroDivisionError
+
 
 async def test_what_an_observer_raises_costs_nobody_anything() -> None:
     world = World(policy=PATIENT, observer=Gossip())

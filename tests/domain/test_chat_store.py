@@ -6,6 +6,7 @@ import pytest
 
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.events import Finished, FinishReason, TextDelta, UsageReported
+from chatnest.domain.settling import LONGEST_RETRY_US, LONGEST_WAIT_US
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
 from chatnest.testing.clock import ManualClock
@@ -17,8 +18,9 @@ HOLD = 1 + 2 + 3 + 100
 
 
 def stubborn_world() -> tuple[World, StubbornStore]:
-    store = StubbornStore(ManualClock())
-    return World(store=store), store
+    clock = ManualClock()
+    store = StubbornStore(clock)
+    return World(clock=clock, store=store), store
 
 
 async def test_a_store_that_is_down_refuses_everything_and_calls_nobody() -> None:
@@ -77,8 +79,10 @@ async def test_a_settlement_that_the_store_never_takes_leaves_the_hold_to_expire
     world.provider.script.append((UsageReported(TokenUsage(1, 1)), Finished(FinishReason.STOP)))
     store.down = True
     collecting = asyncio.create_task(collect(answer))
-    await world.clock.run_for(world.policy.time_limits.lease_us + 60 * US_PER_S)
+    await world.clock.run_for(world.policy.time_limits.lease_us)
     await collecting
+    world.clock.advance(LONGEST_WAIT_US)
+    await world.clock.run_for(LONGEST_RETRY_US)
     store.down = False
 
     assert world.clock.pending == 0

@@ -21,6 +21,10 @@ class Shouting(Witness):
         super().settlement_failed(hold_id)
         raise ZeroDivisionError
 
+    def settlement_abandoned(self, hold_id: str) -> None:
+        super().settlement_abandoned(hold_id)
+        raise ZeroDivisionError
+
 
 @pytest.mark.parametrize("witness", [Witness(), Shouting()])
 def test_everything_is_told_and_nothing_is_raised(witness: Witness) -> None:
@@ -29,7 +33,9 @@ def test_everything_is_told_and_nothing_is_raised(witness: Witness) -> None:
     observer.call_ended(report)
     observer.refused("alice", "plain", "rate_limited")
     observer.settlement_failed("r.1")
+    observer.settlement_abandoned("r.2")
 
     assert witness.reports == [report]
     assert witness.refusals == [("alice", "plain", "rate_limited")]
     assert witness.unsettled == ["r.1"]
+    assert witness.abandoned == ["r.2"]

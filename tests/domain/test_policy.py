@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from chatnest.domain.budget import BudgetRule, Unit
 from chatnest.domain.policy import ChatPolicy, TimeLimits, budget_rules, rate_rules
 from chatnest.domain.profiles import BALANCED
@@ -56,10 +58,11 @@ def test_a_rule_for_one_caller_by_its_id_is_for_it_alone() -> None:
     assert ("user:bob", "requests", "day") not in limits(policy, Principal("user:bob"))
 
 
-def test_a_hold_stands_longer_than_any_call_can_last() -> None:
-    limits = TimeLimits(first_token_us=1, idle_us=1, total_us=10**9)
+def test_a_lease_is_at_least_a_second() -> None:
+    with pytest.raises(ValueError, match="a lease must be at least one second"):
+        TimeLimits(lease_us=999_999)
 
-    assert limits.lease_us > limits.total_us + limits.first_token_us
+    assert TimeLimits(lease_us=1_000_000).lease_us == 1_000_000
 
 
 def test_requests_a_minute_are_the_profiles() -> None:

@@ -7,10 +7,13 @@ import pytest
 from chatnest.domain.admission import Admission, Admitted
 from chatnest.domain.budget import BudgetRule, Demand, Hold, HoldState, Reserve, Unit
 from chatnest.domain.closing import Settlement
+from chatnest.domain.errors import BusyError
 from chatnest.domain.ledger import Change, Keys
 from chatnest.domain.observing import HarmlessObserver
-from chatnest.domain.settling import FIRST_RETRY_US, LONGEST_RETRY_US, Settler
+from chatnest.domain.policy import TimeLimits
+from chatnest.domain.settling import FIRST_RETRY_US, LONGEST_RETRY_US, LONGEST_WAIT_US, Settler
 from chatnest.domain.steps import Release
+from chatnest.domain.upkeep import charge_dead_holds
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
 from chatnest.testing.clock import ManualClock
@@ -25,11 +28,13 @@ USED = Settlement(TokenUsage(3, 4), price=None, estimated=False, outcome="stop")
 class Office:
     """A settler, and what it works with."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int = 10) -> None:
         self.clock = ManualClock()
         self.store = StubbornStore(self.clock)
         self.witness = Witness()
-        self.settler = Settler(self.store, self.clock, HarmlessObserver(self.witness))
+        observer = HarmlessObserver(self.witness)
+        limits = TimeLimits(lease_us=LEASE_US)
+        self.settler = Settler(self.store, self.clock, observer, limits, most_waiting=most_waiting)
 
     def admission(self, hold_id: str = "r.1") -> Admission:
         now = self.clock.now()
@@ -110,20 +115,84 @@ async def test_a_store_that_fails_once_is_asked_again_and_charges_once(
     assert office.witness.unsettled == ["r.1"]
 
 
-async def test_a_store_that_is_down_is_asked_ever_more_rarely_until_the_hold_expires() -> None:
+async def test_a_store_that_is_down_is_asked_every_few_seconds_until_it_is_back() -> None:
     office = Office()
     hold = await office.admit()
     office.store.down = True
     before = office.store.asked
-    closed = asyncio.create_task(office.settler.close(hold, USED))
-    await office.clock.run_for(LEASE_US - 1)
+    closed = asyncio.create_task(closing(office, hold))
+    await office.clock.run_for(100 * LONGEST_RETRY_US)
     assert not closed.done()
-    await office.clock.run_for(LONGEST_RETRY_US + 1)
+    assert office.store.asked - before < 110
+    office.store.down = False
+    await office.clock.run_for(LONGEST_RETRY_US)
+    await closed
+
+    assert await office.charged() == (7, 0)
+    assert (office.witness.unsettled, office.witness.abandoned) == (["r.1"], [])
+    assert office.clock.pending == 0
+
+
+async def test_a_settlement_of_a_hold_that_expired_meanwhile_corrects_it() -> None:
+    office = Office()
+    hold = await office.admit()
+    office.store.down = True
+    closed = asyncio.create_task(closing(office, hold))
+    await office.clock.run_for(LEASE_US)
+    office.store.down = False
+    assert await charge_dead_holds(office.store) == 1
+    assert await office.charged() == (15, 0)
+    await office.clock.run_for(LONGEST_RETRY_US)
+    await closed
+
+    assert await office.charged() == (7, 0)
+
+
+async def test_a_settlement_that_no_store_takes_is_given_up_in_the_end() -> None:
+    office = Office()
+    hold = await office.admit()
+    office.store.down = True
+    closed = asyncio.create_task(office.settler.close(hold, USED))
+    await turns()
+    office.clock.advance(LONGEST_WAIT_US - 1)
+    await turns()
+    assert not closed.done()
+    await office.clock.run_for(LONGEST_RETRY_US)
 
     assert await closed is None
-    assert office.store.asked - before < 15
-    assert office.witness.unsettled == ["r.1"]
+    assert office.witness.abandoned == ["r.1"]
     assert office.clock.pending == 0
+
+
+async def test_more_settlements_than_may_wait_are_given_up_at_once() -> None:
+    office = Office(most_waiting=2)
+    holds = [await office.admit(f"r.{number}") for number in range(3)]
+    office.store.down = True
+    closings = [asyncio.create_task(closing(office, hold)) for hold in holds]
+    await turns()
+
+    assert [task.done() for task in closings] == [False, False, True]
+    assert office.witness.abandoned == ["r.2"]
+    office.store.down = False
+    await office.clock.run_for(FIRST_RETRY_US)
+    assert await office.settler.drain(US_PER_S) == 0
+    assert await office.states("r.0", "r.1", "r.2") == [
+        HoldState.SETTLED,
+        HoldState.SETTLED,
+        HoldState.HELD,
+    ]
+
+
+async def test_a_store_that_is_too_busy_holds_nothing_and_is_asked_for_nothing_more() -> None:
+    office = Office()
+    office.store.error = BusyError("full")
+    office.store.down = True
+    before = office.store.asked
+    with pytest.raises(BusyError):
+        await office.admit()
+    assert await office.settler.drain(US_PER_S) == 0
+
+    assert office.store.asked - before == 1
 
 
 @pytest.mark.parametrize("error", [None, OSError("driver")])

@@ -1,7 +1,5 @@
 """ChatNest as a plugin of a Litestar application."""
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -20,17 +18,15 @@ from chatnest.app.routes import chat_router, health_router
 from chatnest.app.serving import Serving, handle_failure
 from chatnest.app.shutdown import on_termination
 from chatnest.app.streaming import StreamRegistry
+from chatnest.app.upkeep import Upkeep
 from chatnest.domain.chat import ChatService
-from chatnest.domain.errors import ChatNestError, ConfigurationError, StoreUnavailableError
+from chatnest.domain.errors import ChatNestError, ConfigurationError
 from chatnest.domain.ports import ChatProvider, LedgerStore
 from chatnest.domain.windows import US_PER_S
 
 if TYPE_CHECKING:
     from click import Group
 
-_logger = logging.getLogger("chatnest.app")
-
-REAP_EVERY_US = 30 * US_PER_S
 # After a cut, for the last events to be written and the calls to be settled.
 _FAREWELL_US = 5 * US_PER_S
 
@@ -122,35 +118,13 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
             grace_us = round(self._config.time_limits.drain_s * US_PER_S)
             try:
                 with on_termination(lambda: registry.begin_drain(grace_us)):
-                    async with _reaper(self._serving):
+                    async with self._upkeep(self._serving).running():
                         yield
             finally:
                 await registry.close(_FAREWELL_US)
                 await self._serving.service.drain(_FAREWELL_US)
                 self._serving = None
 
-
-@asynccontextmanager
-async def _reaper(serving: Serving) -> AsyncGenerator[None, None]:
-    """Charges the holds of dead calls, again and again, while the context is open."""
-    task = asyncio.create_task(_reap(serving))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait((task,))
-
-
-async def _reap(serving: Serving) -> None:
-    while True:
-        await serving.clock.sleep(REAP_EVERY_US)
-        try:
-            charged = await serving.service.charge_dead_holds()
-        except StoreUnavailableError:
-            _logger.warning("the ledger did not answer; dead calls are charged later")
-        except Exception as error:
-            # A store is anyone's code, and without the reaper its holds would stand for ever.
-            _logger.error("dead calls could not be charged: %s", type(error).__name__)
-        else:
-            if charged:
-                _logger.warning("charged %d dead calls at their worst case", charged)
+    def _upkeep(self, serving: Serving) -> Upkeep:
+        lease_us = round(self._config.time_limits.lease_s * US_PER_S)
+        return Upkeep(serving.service, serving.clock, lease_us, self._config.history_days)

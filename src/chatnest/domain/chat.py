@@ -33,12 +33,10 @@ from chatnest.domain.profiles import Profile, lower
 from chatnest.domain.prompt import Prompt, PromptFitter
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.settling import Settler
-from chatnest.domain.steps import balances_step, expire_step
+from chatnest.domain.steps import balances_step
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
+from chatnest.domain.upkeep import charge_dead_holds, prune
 from chatnest.domain.usage import Price
-
-# How many dead holds one round of the reaper charges; the next round takes the rest.
-REAP_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class ChatService:
         self._prices = prices
         self._policy = policy
         harmless = HarmlessObserver(observer)
-        self._settler = Settler(store, clock, harmless)
+        self._settler = Settler(store, clock, harmless, policy.time_limits)
         fitter = PromptFitter(counter, target.model, target.context_window)
         self._around = Surroundings(
             target.provider, fitter, self._settler, clock, randomness, harmless
@@ -130,15 +128,30 @@ class ChatService:
     async def charge_dead_holds(self) -> int:
         """Charge holds whose owners are gone at their worst case; how many there were.
 
+        By the store's clock, so that it does not matter on which machine this runs.
+
         Raises:
             StoreUnavailableError: the ledger did not answer; the next round charges them.
         """
-        now = self._around.clock.now()
-        due = await self._store.due_holds(now, REAP_BATCH)
-        for hold in due:
-            keys, step = expire_step(hold, now)
-            await self._store.transact(keys, step)
-        return len(due)
+        return await charge_dead_holds(self._store)
+
+    async def forget_calls(self, before: int, most: int) -> int:
+        """Forget at most *most* calls that ended before *before*; how many there were.
+
+        Raises:
+            StoreUnavailableError: the ledger did not answer.
+        """
+        return await prune(self._store, before, most)
+
+    async def clock_skew_us(self) -> int:
+        """How far this process's clock is ahead of the store's, give or take a round trip.
+
+        Raises:
+            StoreUnavailableError: the ledger did not answer.
+        """
+        asked_at = self._around.clock.now()
+        store_now = await self._store.now()
+        return (asked_at + self._around.clock.now()) // 2 - store_now
 
     async def drain(self, limit_us: int) -> int:
         """Wait for settlements under way, at most *limit_us*; how many did not end in time."""

@@ -25,3 +25,8 @@ class HarmlessObserver:
         """The store did not take a settlement yet."""
         with suppress(Exception):
             self._observer.settlement_failed(hold_id)
+
+    def settlement_abandoned(self, hold_id: str) -> None:
+        """A settlement is tried no more."""
+        with suppress(Exception):
+            self._observer.settlement_abandoned(hold_id)

@@ -34,21 +34,20 @@ class UnknownPrice(StrEnum):
 class TimeLimits:
     """How long a provider may take, in microseconds.
 
-    To its first event, between two events, and altogether.
+    To its first event, between two events, and altogether. ``lease_us`` is how long a hold stands
+    without a sign of life from its process, which renews the holds of its calls.
     """
 
     first_token_us: int = 30 * US_PER_S
     idle_us: int = 30 * US_PER_S
     total_us: int = 600 * US_PER_S
+    lease_us: int = 60 * US_PER_S
 
     def __post_init__(self) -> None:
         if min(self.first_token_us, self.idle_us, self.total_us) < 1:
             raise ValueError("time limits must be at least one microsecond")
-
-    @property
-    def lease_us(self) -> int:
-        """How long a hold stands without its owner: longer than any call that is alive."""
-        return self.total_us + 60 * US_PER_S
+        if self.lease_us < US_PER_S:
+            raise ValueError("a lease must be at least one second")
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,3 +225,6 @@ class Observer(Protocol):
 
     def settlement_failed(self, hold_id: str) -> None:
         """The store did not take a settlement yet; it is tried again, and the hold stands."""
+
+    def settlement_abandoned(self, hold_id: str) -> None:
+        """A settlement is tried no more: the hold is charged at its worst case."""

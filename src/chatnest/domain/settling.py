@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from chatnest.domain.admission import Admission, Admitted, Refusal
 from chatnest.domain.budget import Hold
 from chatnest.domain.closing import Closed
+from chatnest.domain.errors import BusyError
+from chatnest.domain.leases import Leases
+from chatnest.domain.policy import TimeLimits
 from chatnest.domain.ports import Clock, LedgerStore, Observer
 from chatnest.domain.steps import (
     Ending,
@@ -30,17 +33,35 @@ T = TypeVar("T")
 
 # A store that did not take a settlement is asked again, after twice the time each time.
 FIRST_RETRY_US = US_PER_S // 4
-LONGEST_RETRY_US = 30 * US_PER_S
+LONGEST_RETRY_US = 5 * US_PER_S
+# As long as that a settlement waits for its store, and so many of them do. The journal keeps a
+# hold for longer, so that a late settlement finds it and corrects what its expiry has charged.
+LONGEST_WAIT_US = 12 * 3_600 * US_PER_S
+MOST_WAITING = 10_000
 
 
 class Settler:
-    """Admits calls and closes their holds, each in a task that outlives the caller."""
+    """Admits calls and closes their holds, each in a task that outlives the caller.
 
-    def __init__(self, store: LedgerStore, clock: Clock, observer: Observer) -> None:
+    From the one to the other it keeps their leases.
+    """
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        clock: Clock,
+        observer: Observer,
+        limits: TimeLimits,
+        *,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._observer = observer
+        self._leases = Leases(store, clock, limits)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._most_waiting = most_waiting
+        self._waiting = 0
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run *work* to its end, whoever stops waiting for it."""
@@ -56,17 +77,23 @@ class Settler:
 
         Raises:
             StoreUnavailableError: the store did not answer; what it may have held is given back.
+            BusyError: the store takes no more at the moment; nothing is held.
         """
         hold = admission.reserve.hold
         asked = self.start(self._transact(admit_step(admission, hold.created_at)))
         try:
-            return await asyncio.shield(asked)
+            decision = await asyncio.shield(asked)
+        except BusyError:
+            raise
         except BaseException:
             self.start(self._withdraw(hold, after=asked))
             raise
+        self._keep(decision)
+        return decision
 
     async def close(self, hold: Hold, ending: Ending) -> Closed | None:
         """Settle or release *hold*; None where the store did not take it: the hold then expires."""
+        self._leases.drop(hold.id)
         now = self._clock.now()
         match ending:
             case Release(outcome=outcome):
@@ -82,10 +109,13 @@ class Settler:
         """
         hold = admission.reserve.hold
         try:
-            return await self._transact(retry_step(failed, ending, admission, hold.created_at))
+            retried = await self._transact(retry_step(failed, ending, admission, hold.created_at))
         except Exception:
             self.start(self._withdraw(hold))
             return None
+        self._leases.drop(failed.id)
+        self._keep(retried.decision)
+        return retried
 
     async def drain(self, limit_us: int) -> int:
         """Wait for everything under way, at most *limit_us*; how many did not end in time."""
@@ -94,6 +124,10 @@ class Settler:
             if not await wait_within(self._clock, everything, limit_us):
                 everything.cancel()
         return len(self._tasks)
+
+    def _keep(self, decision: Admitted | Refusal) -> None:
+        if isinstance(decision, Admitted):
+            self._leases.keep(decision.hold)
 
     async def _withdraw(self, unanswered: Hold, after: asyncio.Task[Any] | None = None) -> None:
         """Give back what a command may have held that nobody waits for any more."""
@@ -105,15 +139,31 @@ class Settler:
             await self._insist(release_step(stored, "withdrawn", now), unanswered)
 
     async def _insist(self, transaction: Transaction[T], hold: Hold) -> T | None:
-        """Do *transaction* as soon as the store takes it; None where *hold* expired before that."""
+        """Do *transaction* as soon as the store takes it; None where it is given up."""
+        done = await self._tried(transaction)
+        if done is not None:
+            return done
+        self._observer.settlement_failed(hold.id)
+        self._waiting += 1
+        try:
+            done = await self._wait_for_store(transaction)
+        finally:
+            self._waiting -= 1
+        if done is None:
+            self._observer.settlement_abandoned(hold.id)
+        return done
+
+    async def _wait_for_store(self, transaction: Transaction[T]) -> T | None:
+        """Try *transaction* again and again; None where that takes too long, or too many wait."""
+        if self._waiting > self._most_waiting:
+            return None
+        give_up_us = self._clock.monotonic_us() + LONGEST_WAIT_US
         delay_us = FIRST_RETRY_US
-        while (done := await self._tried(transaction)) is None:
-            if delay_us == FIRST_RETRY_US:
-                self._observer.settlement_failed(hold.id)
-            if self._clock.now() >= hold.expires_at:
-                return None
+        done: T | None = None
+        while done is None and self._clock.monotonic_us() < give_up_us:
             await self._clock.sleep(delay_us)
             delay_us = min(2 * delay_us, LONGEST_RETRY_US)
+            done = await self._tried(transaction)
         return done
 
     async def _tried(self, transaction: Transaction[T]) -> T | None:

@@ -4,15 +4,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from chatnest.domain.budget import Account, Hold, HoldState
+from chatnest.domain.folding import Raised, fold, union
 from chatnest.domain.ledger import Change, Keys, Rows
 from chatnest.domain.ports import LedgerStore
-from chatnest.domain.steps import Transaction, accounts_with
+from chatnest.domain.steps import Transaction, accounts_with, expire_step
 from chatnest.domain.windows import US_PER_S, Period
 
 # The least that history is kept: a settlement that was late for its hold still finds it.
 LEAST_HISTORY_US = 24 * 3_600 * US_PER_S
 
-# One step forgets as many calls: short enough for nobody to notice.
+# One step charges, or forgets, as many: short enough for nobody to notice.
+_REAP_BATCH = 100
 _PRUNE_BATCH = 200
 
 
@@ -70,6 +72,27 @@ def forget_step(holds: Iterable[Hold]) -> Transaction[int]:
 
     keys = dict.fromkeys(key for hold in old for key in hold.account_keys)
     return Keys(accounts=tuple(keys), holds=tuple(hold.id for hold in old)), step
+
+
+async def charge_dead_holds(store: LedgerStore) -> int:
+    """Charge every hold that is due by the store's clock at its worst case; how many there were.
+
+    Raises:
+        StoreUnavailableError: the store did not answer; what was charged so far stays so.
+        Exception: whatever the charging of a hold raised, after the others were charged.
+    """
+    charged, done = 0, _REAP_BATCH
+    now = await store.now()
+    while done == _REAP_BATCH:
+        due = await store.due_holds(now, _REAP_BATCH)
+        expiries = [expire_step(hold, now) for hold in due]
+        outcomes = await store.transact(union(expiries), fold(expiries))
+        failed = [outcome.error for outcome in outcomes if isinstance(outcome, Raised)]
+        done = len(outcomes) - len(failed)
+        charged += done
+        if failed:
+            raise failed[0]
+    return charged
 
 
 async def prune(store: LedgerStore, before: int, most: int | None = None) -> int:

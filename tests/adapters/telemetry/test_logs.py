@@ -45,6 +45,7 @@ def test_both_observers_fit_the_port() -> None:
         observer.call_ended(REPORT)
         observer.refused("key:alice", "balanced", "rate_limited")
         observer.settlement_failed("r1.1")
+        observer.settlement_abandoned("r1.1")
 
 
 def test_a_call_is_one_line_of_fields(
@@ -109,6 +110,15 @@ def test_a_settlement_that_waits_is_a_warning(
     record = the_record(caplog)
     assert record.levelno == logging.WARNING
     assert record.getMessage() == "settlement_failed hold_id=r1.1"
+
+
+def test_a_settlement_that_is_given_up_is_an_error(
+    observer: LogObserver, caplog: pytest.LogCaptureFixture
+) -> None:
+    observer.settlement_abandoned("r1.1")
+    record = the_record(caplog)
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "settlement_abandoned hold_id=r1.1"
 
 
 def test_a_level_that_is_off_writes_nothing(

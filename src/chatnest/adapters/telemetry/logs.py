@@ -26,7 +26,8 @@ Fields = Mapping[str, str | int]
 class LogObserver:
     """An :class:`~chatnest.domain.ports.Observer` that writes to the logger ``chatnest.calls``.
 
-    A call that went well and a refusal are INFO, a failed call and a late settlement WARNING.
+    A call that went well and a refusal are INFO, a failed call and a late settlement WARNING; a
+    settlement that is given up is an ERROR.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,10 @@ class LogObserver:
     def settlement_failed(self, hold_id: str) -> None:
         """Write which hold is not settled yet."""
         self._write(logging.WARNING, "settlement_failed", {"hold_id": hold_id})
+
+    def settlement_abandoned(self, hold_id: str) -> None:
+        """Write which hold will be charged at its worst case."""
+        self._write(logging.ERROR, "settlement_abandoned", {"hold_id": hold_id})
 
     def _write(self, level: int, event: str, fields: Fields) -> None:
         text = " ".join(f"{name}={_shown(value)}" for name, value in fields.items())

@@ -14,3 +14,6 @@ class NullObserver:
 
     def settlement_failed(self, hold_id: str) -> None:
         """Do nothing."""
+
+    def settlement_abandoned(self, hold_id: str) -> None:
+        """Do nothing."""
