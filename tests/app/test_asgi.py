@@ -73,5 +73,5 @@ async def test_what_is_not_routed_is_told_in_json_and_not_logged(
 
 
 def test_a_configuration_that_cannot_work_makes_no_application() -> None:
-    with pytest.raises(ConfigurationError, match="set workers to 1"):
+    with pytest.raises(ConfigurationError, match="Set workers to 1"):
         create_app(ChatNestConfig(workers=2))

@@ -1,12 +1,14 @@
 import hashlib
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from chatnest.app import provider_choice, server
+from chatnest.app import provider_choice, server, store_choice
 from chatnest.app.cli import commands, greeting
 from chatnest.app.config import AuthConfig, ChatNestConfig, KeyConfig, RoutesConfig
 from chatnest.app.keys import key_digest
@@ -18,6 +20,7 @@ KEYS = AuthConfig(keys=(KeyConfig(name="alice", sha256="ab" * 32),))
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
 def run(*arguments: str, file: str = "", **environ: str) -> Result:
@@ -65,6 +68,7 @@ class TestServe:
                 provider="openai",
                 model="m",
                 base_url="http://example.test/v1",
+                store="memory://",
                 time_zone="Asia/Tokyo",
             )
         ]
@@ -86,9 +90,34 @@ class TestServe:
         assert not served.configs
 
     def test_more_workers_than_budgets_can_hold_are_refused(self, served: Served) -> None:
-        result = run("serve", "--workers=2")
+        result = run("serve", "--workers=2", "--store=memory://")
         assert (result.exit_code, served.configs) == (2, [])
         assert "would each have their own budgets" in result.stderr
+
+    def test_accounts_are_in_the_users_own_file_unless_another_store_is_named(
+        self, served: Served, tmp_path: Path
+    ) -> None:
+        for arguments, file in (((), ""), (("--workers=2",), ""), ((), "store = 'memory://'")):
+            assert run("serve", "--provider=scripted", *arguments, file=file).exit_code == 0
+        run("serve", "--provider=scripted", "--store=sqlite:///mine.db", file="")
+        own = f"sqlite:///{tmp_path}/data/chatnest/ledger.db"
+        assert [config.store for config in served.configs] == [
+            own,
+            own,
+            "memory://",
+            "sqlite:///mine.db",
+        ]
+        assert not (tmp_path / "data").exists()
+
+    def test_a_store_whose_driver_is_not_installed_is_refused_before_anything_starts(
+        self, served: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_choice, "find_spec", lambda module: None)
+        result = run("serve", "--provider=scripted", "--store=redis://:s3cret@host")
+        assert (result.exit_code, served.configs) == (2, [])
+        assert result.stderr == (
+            "chatnest: store: redis is not installed; run pip install 'chatnest[redis]'.\n"
+        )
 
     def test_a_provider_that_misses_something_is_refused_before_anything_starts(
         self, served: Served
@@ -133,7 +162,9 @@ class TestGreeting:
 
 
 class TestCheck:
-    def test_it_says_what_would_run_and_starts_nothing(self, served: Served) -> None:
+    def test_it_says_what_would_run_and_starts_nothing(
+        self, served: Served, tmp_path: Path
+    ) -> None:
         result = run(
             "check",
             "--provider=scripted",
@@ -151,7 +182,7 @@ class TestCheck:
             "provider   scripted",
             "model      scripted",
             "price      0 USD in, 0 USD out, for a million tokens",
-            "store      memory://",
+            f"store      sqlite:///{tmp_path}/data/chatnest/ledger.db",
             "callers    anybody, by address; profiles constrained, balanced, expanded",
         ]
         assert "  balanced (default)" in lines
@@ -260,3 +291,23 @@ def test_the_commands_can_be_mounted_in_another_command_line() -> None:
 def test_without_a_command_help_is_shown() -> None:
     assert "serve" in run("--help").stdout
     assert run("--version").stdout.startswith("chatnest, version ")
+
+
+def test_every_command_and_flag_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    _, *sections = re.split(r"^##+ `chatnest ", text, flags=re.MULTILINE)
+    described = {section.partition("`")[0].removesuffix(" NAME"): section for section in sections}
+    described["check"] += described["serve"]  # whose flags it takes
+    assert described.keys() == {name for name, _ in leaves(commands)}
+    for name, command in leaves(commands):
+        options = (each for each in command.params if isinstance(each, click.Option))
+        flags = {flag for option in options for flag in option.opts}
+        assert {flag for flag in flags if f"`{flag}" not in described[name]} == set(), name
+
+
+def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command

@@ -13,6 +13,7 @@ from chatnest.app.config import (
     ProfileConfig,
     RetryConfig,
     RoutesConfig,
+    TimeLimitsConfig,
 )
 from chatnest.app.config_checks import check, warnings
 from chatnest.domain.errors import ConfigurationError
@@ -152,13 +153,25 @@ def test_lists_written_in_python_become_tuples() -> None:
             "retry: base_delay_us must lie between 0 and max_delay_us; change one of the two.",
         ),
         (
-            ChatNestConfig(store="redis://user:secret@host/0"),
-            "store: there is no store 'redis://host/0'; there is memory://.",
+            ChatNestConfig(store="mysql://user:secret@host/0"),
+            "store: there is no store 'mysql://host/0'. Use memory://, sqlite:///ledger.db, "
+            "postgresql://user:password@host/database or redis://host.",
         ),
         (
             ChatNestConfig(workers=2),
-            "workers: 2 processes with memory:// would each have their own budgets; set workers "
-            "to 1.",
+            "workers: 2 processes with memory:// would each have their own budgets. Set workers "
+            "to 1, or store to a sqlite, postgresql or redis URL.",
+        ),
+        *(
+            (
+                ChatNestConfig(history_days=days),
+                f"history_days must be a whole number of days from 1 to 36500, not {days}.",
+            )
+            for days in (0, 36_501)
+        ),
+        (
+            ChatNestConfig(time_limits=TimeLimitsConfig(lease_s=0.9)),
+            "time_limits.lease_s must be a number of seconds from 1 to 86400, not 0.9.",
         ),
         (
             ChatNestConfig(base_url="example.test"),
@@ -246,11 +259,21 @@ def test_what_is_meant_is_not_warned_of(config: ChatNestConfig) -> None:
 @pytest.mark.parametrize("shown", [repr, lambda config: str(list(config.__rich_repr__()))])
 @pytest.mark.parametrize("field", ["store", "base_url"])
 @pytest.mark.parametrize(
-    "url", ["https://user:s3cret@host/path", "https://host/path?key=s3cret", "https://s3cret@host"]
+    ("url", "visible"),
+    [
+        ("https://user:s3cret@host/path", "'https://host/path'"),
+        ("https://host/path?key=s3cret", "'https://host/path'"),
+        ("https://s3cret@host", "'https://host'"),
+        ("https://host/path?key=s3cret@s3cret", "'https://…'"),
+        ("https://:s3cret/s3cret@host", "'https://…'"),
+        ("https://:s3cret?s3cret@host", "'https://…'"),
+        ("https://:s3cret#s3cret@host", "'https://…'"),
+        ("user:s3cret@host", "'…'"),
+    ],
 )
 def test_secrets_are_never_in_what_is_shown_of_a_configuration(
-    shown: Callable[[ChatNestConfig], str], field: str, url: str
+    shown: Callable[[ChatNestConfig], str], field: str, url: str, visible: str
 ) -> None:
     config = ChatNestConfig(**{field: url})  # type: ignore[arg-type]  # a field by name
     assert "s3cret" not in shown(config)
-    assert "https://host" in shown(config)
+    assert visible in shown(config)

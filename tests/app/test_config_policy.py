@@ -41,7 +41,7 @@ def test_every_setting_reaches_the_policy() -> None:
     policy = to_policy(
         ChatNestConfig(
             retry=RetryConfig(max_attempts=2, base_delay_s=0.25, max_delay_s=4, deadline_s=9),
-            time_limits=TimeLimitsConfig(first_token_s=1.5, idle_s=2, total_s=3),
+            time_limits=TimeLimitsConfig(first_token_s=1.5, idle_s=2, total_s=3, lease_s=4),
             time_zone="Asia/Tokyo",
             client_system_prompt=True,
             unknown_price="ignore",
@@ -50,7 +50,7 @@ def test_every_setting_reaches_the_policy() -> None:
         )
     )
     assert policy.retry == RetryPolicy(2, 250_000, 4_000_000, 9_000_000)
-    assert policy.time_limits == TimeLimits(1_500_000, 2_000_000, 3_000_000)
+    assert policy.time_limits == TimeLimits(1_500_000, 2_000_000, 3_000_000, 4_000_000)
     assert policy.day_zone == ZoneInfo("Asia/Tokyo")
     assert policy.client_system_prompt is True
     assert policy.unknown_price is UnknownPrice.IGNORE

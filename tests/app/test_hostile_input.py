@@ -310,6 +310,19 @@ async def test_usage_of_no_known_profile_is_refused(port: int, query: str, reaso
     assert told["reason"].startswith(reason)
 
 
+@pytest.mark.parametrize("days", ["0", "-1", "367", "9" * 5_000, "", "x", "1.5", "%00"])
+async def test_a_history_of_no_possible_length_is_refused(port: int, days: str) -> None:
+    told = await refusal(await Exchange.open(port, f"/api/usage?days={days}", method="GET"))
+
+    assert (told["field"], told["reason"]) == ("days", "must be a whole number from 1 to 366")
+
+
+async def test_a_history_of_two_lengths_is_refused(port: int) -> None:
+    told = await refusal(await Exchange.open(port, "/api/usage?days=1&days=2", method="GET"))
+
+    assert (told["field"], told["reason"]) == ("days", "is given twice; send it once")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "allowed"),
     [

@@ -65,7 +65,7 @@ async def test_a_defect_after_the_admission_leaves_no_hold() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "logged"),
     [
-        (StoreUnavailableError("at db.example"), 503, "the ledger did not answer"),
+        (StoreUnavailableError("db.example answers nothing"), 503, "db.example answers nothing"),
         (ConfigurationError("request.user has no id"), 500, "request.user has no id"),
         (ZeroDivisionError("Hello!"), 500, "ZeroDivisionError"),
     ],

@@ -64,15 +64,24 @@ class ServerProcess:
 
 @asynccontextmanager
 async def serve_process(
-    *flags: str, folder: Path, environment: Mapping[str, str] | None = None
+    *flags: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> AsyncGenerator[ServerProcess, None]:
-    """Run ``chatnest serve --port 0`` with *flags* in *folder* until the context ends."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chatnest", "serve", "--port", "0", *flags),
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        stdout=asyncio.subprocess.PIPE,
-    )
+    """Run ``chatnest serve --port 0`` with *flags* in *folder* until the context ends.
+
+    The user's data folder, where accounts are kept by default, is inside *folder*. What the
+    server logs is added to *log*, if that is given.
+    """
+    with contextlib.ExitStack() as open_files:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "chatnest", "serve", "--port", "0", *flags),
+            cwd=folder,
+            env={**os.environ, "XDG_DATA_HOME": str(folder / "data"), **(environment or {})},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None if log is None else open_files.enter_context(log.open("ab")),
+        )
     try:
         async with asyncio.timeout(STARTS_WITHIN_S):
             port = await _announced_port(process)

@@ -5,88 +5,37 @@ code 2; ``chatnest check``, whose answer it is, ends with 1.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from chatnest.app.config import ChatNestConfig, KeyConfig, without_credentials
+from chatnest.app.cli_shared import CommandError, Commands, load_settings, server_options
+from chatnest.app.config import ChatNestConfig, KeyConfig
 from chatnest.app.config_checks import warnings
 from chatnest.app.config_summary import summary
 from chatnest.app.keys import key_digest, new_key
+from chatnest.app.ledger_commands import ledger_commands, usage_command
 from chatnest.app.provider_choice import PROVIDERS, ProviderChoice, choose_provider
-from chatnest.app.settings_sources import load
 from chatnest.app.settings_tree import checked_value, field_type
+from chatnest.app.store_choice import choose_store
 from chatnest.app.version import installed_version
-from chatnest.domain.errors import ChatNestError, ConfigurationError
-
-C = TypeVar("C", bound=Callable[..., Any])
+from chatnest.domain.errors import ConfigurationError
 
 QUESTION = '{"messages":[{"id":"1","role":"user","content":"What is the capital of France?"}]}'
 
 
-class CommandError(click.ClickException):
-    """An error that a person is told in a sentence, without a traceback."""
-
-    exit_code = 1
-
-    def show(self, file: Any = None) -> None:
-        """Write the sentence to standard error."""
-        click.echo(f"chatnest: {self.message}", file=file, err=file is None)
-
-
-class ConfigurationCommandError(CommandError):
-    """The configuration must be changed before the command can work."""
-
-    exit_code = 2
-
-
-class _Commands(click.Group):
-    """A group whose commands may raise what ChatNest raises."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ConfigurationError as error:
-            raise ConfigurationCommandError(str(error)) from error
-        except ChatNestError as error:
-            raise CommandError(str(error)) from error
-
-
-@click.group("chatnest", cls=_Commands)
+@click.group("chatnest", cls=Commands)
 @click.version_option(installed_version(), prog_name="chatnest")
 def commands() -> None:
     """A chat backend that cannot overspend."""
 
 
-def _settings(command: C) -> C:
-    """Add the flags that change settings; they reach the command as ``config`` and the rest."""
-    for option in (
-        click.option("--workers", type=int, help="Server processes."),
-        click.option("--store", help="Where accounts are kept, as a URL."),
-        click.option("--base-url", help="Where an OpenAI-compatible server is."),
-        click.option("--model", help="The model that is asked."),
-        click.option("--provider", help="Who answers; `chatnest providers` lists them."),
-        click.option("--port", type=int, help="The port to listen on."),
-        click.option("--host", help="The address to listen on."),
-        click.option(
-            "--config",
-            type=click.Path(path_type=Path),
-            help="The configuration file, if not chatnest.toml.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @commands.command("serve")
-@_settings
+@server_options
 def serve_command(config: Path | None, **flags: object) -> None:
     """Run the standalone server."""
-    settings = load(config, flags=flags)
-    choice = choose_provider(settings, os.environ)
-    choice.require(settings, os.environ)
+    settings, choice = _ready(config, flags)
     from chatnest.app.server import configure_logging, serve  # no other command needs a server
 
     configure_logging(settings)
@@ -96,13 +45,11 @@ def serve_command(config: Path | None, **flags: object) -> None:
 
 
 @commands.command("check")
-@_settings
+@server_options
 def check_command(config: Path | None, **flags: object) -> None:
     """Say what would run, and start nothing."""
     try:
-        settings = load(config, flags=flags)
-        choice = choose_provider(settings, os.environ)
-        choice.require(settings, os.environ)
+        settings, choice = _ready(config, flags)
     except ConfigurationError as error:
         raise CommandError(str(error)) from error
     for line in summary(settings, choice):
@@ -131,10 +78,29 @@ def key_command(name: str) -> None:
     click.echo(f'[[auth.keys]]\nname = "{name}"\nsha256 = "{key_digest(key).hex()}"')
 
 
+commands.add_command(ledger_commands)
+commands.add_command(usage_command)
+
+
+def _ready(
+    config: Path | None, flags: Mapping[str, object]
+) -> tuple[ChatNestConfig, ProviderChoice]:
+    """The settings and the provider of a server that has all that it needs.
+
+    Raises:
+        ConfigurationError: something is missing, or cannot work.
+    """
+    settings = load_settings(config, flags)
+    choice = choose_provider(settings, os.environ)
+    choice.require(settings, os.environ)
+    choose_store(settings).require()
+    return settings, choice
+
+
 def greeting(config: ChatNestConfig, provider: ProviderChoice, url: str) -> str:
     """What is said when the server takes chats: where, with what, and how to try it."""
     model = provider.model(config)
-    store = without_credentials(config.store)
+    store = choose_store(config).shown
     key = " -H 'authorization: Bearer KEY'" if config.auth.keys else ""
     return (
         f"ChatNest is at {url} ({model} by {provider.name}, accounts in {store}). Try:\n"

@@ -6,6 +6,7 @@ Providers' API keys are not in it: they stay under the names that the providers'
 read, such as ``OPENAI_API_KEY``.
 """
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -19,6 +20,12 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000_000_000, description="a whole num
 Port = Annotated[int, Meta(ge=0, le=65_535, description="a port number from 0 to 65535")]
 Seconds = Annotated[
     float, Meta(ge=0.001, le=86_400, description="a number of seconds from 0.001 to 86400")
+]
+LeaseSeconds = Annotated[
+    float, Meta(ge=1, le=86_400, description="a number of seconds from 1 to 86400")
+]
+HistoryDays = Annotated[
+    int, Meta(ge=1, le=36_500, description="a whole number of days from 1 to 36500")
 ]
 Temperature = Annotated[float, Meta(ge=0, le=10, description="a number from 0 to 10")]
 Text = Annotated[
@@ -125,6 +132,10 @@ class TimeLimitsConfig(Section, frozen=True, kw_only=True):
     drain_s: Seconds = 10.0
     """How long running answers may go on when the server is told to stop."""
 
+    lease_s: LeaseSeconds = 60.0
+    """How long a call's hold stands without a sign of life from its server; running answers
+    renew it."""
+
 
 class RetryConfig(Section, frozen=True, kw_only=True):
     """How a provider's failure before its first token is tried again."""
@@ -216,8 +227,14 @@ class ChatNestConfig(Section, frozen=True, kw_only=True):
     context_window: Count | None = None
     """Tokens that the model can take, where the provider's own figure is not right."""
 
-    store: str = "memory://"
-    """Where accounts are kept, as a URL."""
+    store: str | None = None
+    """Where accounts are kept, as a URL: ``memory://``, ``sqlite:///ledger.db`` (four slashes
+    before a full path), ``postgresql://…`` or ``redis://…``, these two with ``?ledger=NAME`` for
+    one of several ledgers on a server. Left out: the commands keep them in a file of the user's,
+    which ``chatnest check`` names; an application of yours keeps them in memory."""
+
+    history_days: HistoryDays = 400
+    """How many days the journal keeps calls that have ended; their accounts are kept for good."""
 
     host: str = "127.0.0.1"
     """The address that the server listens on."""
@@ -226,7 +243,7 @@ class ChatNestConfig(Section, frozen=True, kw_only=True):
     """The port that the server listens on; 0 takes a free one."""
 
     workers: Count = 1
-    """Server processes. More than one needs a store that processes share."""
+    """Server processes. More than one needs a store that processes share: any but memory."""
 
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose ``X-Forwarded-For`` is believed."""
@@ -300,5 +317,10 @@ def without_credentials(url: str | None) -> str | None:
     if url is None:
         return None
     scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("?")[0].partition("/")
-    return scheme + separator + authority.rpartition("@")[2] + slash + path
+    if not separator:
+        return "…" if "@" in url else url
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    after = rest[len(authority) :]
+    if "@" in after and scheme != "sqlite":
+        return f"{scheme}://…"  # perhaps of a password in which nobody encoded a / or a ?
+    return f"{scheme}://{authority.rpartition('@')[2]}{after.partition('?')[0]}"

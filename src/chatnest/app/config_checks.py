@@ -6,15 +6,13 @@ from typing import Any
 
 import msgspec
 
-from chatnest.app.config import ChatNestConfig, KeyConfig, without_credentials
+from chatnest.app.config import ChatNestConfig, KeyConfig
 from chatnest.app.config_policy import to_policy, to_price_book
 from chatnest.app.settings_tree import checked_value
+from chatnest.app.store_choice import choose_store
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.policy import EACH_PRINCIPAL, GLOBAL_SCOPE
 from chatnest.domain.profiles import DEFAULT_PROFILES, LEGACY_ALIASES, HardCaps
-
-STORES = ("memory://",)
-"""The stores that there are, as their URLs begin."""
 
 
 def check(config: ChatNestConfig) -> ChatNestConfig:
@@ -30,6 +28,7 @@ def check(config: ChatNestConfig) -> ChatNestConfig:
     _check_profiles(config)
     _check_keys(config.auth.keys)
     _check_budgets(config)
+    choose_store(config)
     _check_server(config)
     to_policy(config)
     to_price_book(config)
@@ -100,13 +99,10 @@ def _check_once(what: str, values: list[str], advice: str) -> None:
 
 
 def _check_server(config: ChatNestConfig) -> None:
-    if config.store not in STORES:
-        shown = without_credentials(config.store)
-        raise ConfigurationError(f"store: there is no store {shown!r}; there is {STORES[0]}.")
-    if config.workers > 1:
+    if config.workers > 1 and not choose_store(config).is_shared:
         raise ConfigurationError(
             f"workers: {config.workers} processes with memory:// would each have their own "
-            "budgets; set workers to 1."
+            "budgets. Set workers to 1, or store to a sqlite, postgresql or redis URL."
         )
     if config.base_url is not None and not config.base_url.startswith(("http://", "https://")):
         raise ConfigurationError("base_url must begin with http:// or https://.")

@@ -87,9 +87,14 @@ def to_retry(config: ChatNestConfig) -> RetryPolicy:
 
 
 def to_time_limits(config: ChatNestConfig) -> TimeLimits:
-    """How long a provider may take."""
+    """How long a provider may take, and how long a hold stands without a sign of life."""
     limits = config.time_limits
-    return TimeLimits(to_us(limits.first_token_s), to_us(limits.idle_s), to_us(limits.total_s))
+    return TimeLimits(
+        first_token_us=to_us(limits.first_token_s),
+        idle_us=to_us(limits.idle_s),
+        total_us=to_us(limits.total_s),
+        lease_us=to_us(limits.lease_s),
+    )
 
 
 def to_zone(name: str, path: str) -> tzinfo:

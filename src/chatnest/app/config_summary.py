@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from chatnest.app.config import ChatNestConfig, without_credentials
 from chatnest.app.config_policy import to_budgets, to_price_book, to_profiles
 from chatnest.app.provider_choice import ProviderChoice
+from chatnest.app.store_choice import choose_store
 from chatnest.domain.budget import BudgetRule, Unit
 from chatnest.domain.profiles import Profiles
 from chatnest.domain.usage import NANO_USD_PER_USD
@@ -19,7 +20,7 @@ def summary(config: ChatNestConfig, provider: ProviderChoice) -> Iterator[str]:
     if config.base_url is not None:
         yield f"base_url   {without_credentials(config.base_url)}"
     yield f"price      {_price(config, provider)}"
-    yield f"store      {without_credentials(config.store)}"
+    yield f"store      {choose_store(config).shown}"
     yield f"callers    {_callers(config)}"
     yield "profiles"
     yield from _profile_lines(to_profiles(config))

@@ -15,13 +15,13 @@ from dependency_injector import containers, providers
 from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers import LocalProvider, OpenAIProvider, ScriptedProvider
 from chatnest.adapters.randomness import SystemRandomness
-from chatnest.adapters.storage import MemoryStore
 from chatnest.adapters.telemetry import LogObserver
 from chatnest.adapters.tokenizers import BpeTokenCounter
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_checks import check
 from chatnest.app.config_policy import to_policy, to_price_book
 from chatnest.app.provider_choice import LOCAL, PROVIDERS, choose_provider
+from chatnest.app.store_choice import choose_store, open_store
 from chatnest.domain.chat import ChatService, Target
 from chatnest.domain.ports import ChatProvider, Clock, LedgerStore, Randomness
 
@@ -98,8 +98,8 @@ def _target(config: ChatNestConfig, provider: ChatProvider) -> Target:
     return Target(provider, model, config.context_window)
 
 
-def _store_kind(config: ChatNestConfig) -> str:
-    return config.store.partition(":")[0]
+def _store(config: ChatNestConfig, clock: Clock, randomness: Randomness) -> LedgerStore:
+    return open_store(choose_store(config), clock, randomness)
 
 
 def _provider_name(config: ChatNestConfig) -> str:
@@ -110,10 +110,7 @@ class _Graph(containers.DeclarativeContainer):
     config = providers.Dependency(instance_of=ChatNestConfig)
     clock = providers.Singleton(SystemClock)
     randomness = providers.Singleton(SystemRandomness)
-    store = providers.Selector(
-        providers.Callable(_store_kind, config),
-        memory=providers.Singleton(MemoryStore, clock),
-    )
+    store = providers.Singleton(_store, config, clock, randomness)
     provider = providers.Selector(
         providers.Callable(_provider_name, config),
         openai=providers.Singleton(_openai, config),

@@ -54,9 +54,9 @@ CHAT_RESPONSES = error_responses(
     (503, "Nothing may be spent at the moment: the ledger does not answer, or shutdown."),
 )
 USAGE_RESPONSES = {
-    200: json_response(UsageReport, "What the caller has used and has left of each limit."),
+    200: json_response(UsageReport, "What the caller used, and has left of each limit."),
     **error_responses(
-        (400, "No such profile."),
+        (400, "No such profile, or no such number of days."),
         (401, "A key is needed, or the one that was sent is not known."),
         (503, "The ledger does not answer."),
     ),

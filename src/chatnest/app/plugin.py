@@ -1,5 +1,6 @@
 """ChatNest as a plugin of a Litestar application."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -20,12 +21,14 @@ from chatnest.app.shutdown import on_termination
 from chatnest.app.streaming import StreamRegistry
 from chatnest.app.upkeep import Upkeep
 from chatnest.domain.chat import ChatService
-from chatnest.domain.errors import ChatNestError, ConfigurationError
+from chatnest.domain.errors import ChatNestError, ConfigurationError, StoreUnavailableError
 from chatnest.domain.ports import ChatProvider, LedgerStore
 from chatnest.domain.windows import US_PER_S
 
 if TYPE_CHECKING:
     from click import Group
+
+_logger = logging.getLogger("chatnest.app")
 
 # After a cut, for the last events to be written and the calls to be settled.
 _FAREWELL_US = 5 * US_PER_S
@@ -117,6 +120,7 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
             )
             grace_us = round(self._config.time_limits.drain_s * US_PER_S)
             try:
+                await _greet_store(self._serving.service)
                 with on_termination(lambda: registry.begin_drain(grace_us)):
                     async with self._upkeep(self._serving).running():
                         yield
@@ -128,3 +132,11 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
     def _upkeep(self, serving: Serving) -> Upkeep:
         lease_us = round(self._config.time_limits.lease_s * US_PER_S)
         return Upkeep(serving.service, serving.clock, lease_us, self._config.history_days)
+
+
+async def _greet_store(service: ChatService) -> None:
+    """Fail where the ledger is none to work with; one that does not answer may come yet."""
+    try:
+        await service.check_store()
+    except StoreUnavailableError as error:
+        _logger.warning("chats are refused until the ledger answers: %s", error)

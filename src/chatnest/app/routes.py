@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
+from litestar.exceptions import ValidationException
 from litestar.params import Parameter
 from litestar.response.base import ASGIResponse
 
@@ -22,8 +23,15 @@ from chatnest.app.openapi import (
     HealthBody,
     streaming_operation,
 )
-from chatnest.app.serving import AnyRequest, Serving, failure_response, serve_chat
+from chatnest.app.serving import (
+    AnyRequest,
+    Serving,
+    failure_response,
+    handle_failure,
+    serve_chat,
+)
 from chatnest.domain.errors import ChatNestError, InvalidRequestError
+from chatnest.domain.usage_view import MOST_HISTORY_DAYS
 
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
@@ -57,23 +65,31 @@ def chat_router(
         operation_id="usage",
         summary="Usage",
         responses=USAGE_RESPONSES,
+        exception_handlers={ValidationException: _handle_bad_days},
     )
     async def usage(
         request: AnyRequest,
         profile: Annotated[
             str | None, Parameter(description="A profile to show; else the caller's default.")
         ] = None,
+        days: Annotated[
+            int,
+            Parameter(
+                ge=1,
+                le=MOST_HISTORY_DAYS,
+                description="How many days the history goes back, with today.",
+            ),
+        ] = 30,
     ) -> ASGIResponse:
-        """What the caller has used, and what is left of each of its limits."""
+        """What the caller has used, day by day, and what is left of each of its limits."""
         serving = current()
         try:
             principal = await identify(serving.resolve_principal, request)
-            _refuse_repeated_profile(request)
-            view = await serving.service.usage(principal, profile)
+            _refuse_repeated(request, "profile", "days")
+            view = await serving.service.usage(principal, profile, days=days)
         except Exception as error:
             return failure_response(dialect, error)
-        report = usage_report(view.principal, view.profile.name, view.balances)
-        return _json(200, report)
+        return _json(200, usage_report(view))
 
     return Router(
         routes.path,
@@ -110,9 +126,16 @@ def health_router(current: CurrentServing, routes: RoutesConfig) -> Router:
     return Router(routes.health_path, route_handlers=[live, ready], tags=["health"])
 
 
-def _refuse_repeated_profile(request: AnyRequest) -> None:
-    if len(request.query_params.getall("profile", ())) > 1:
-        raise InvalidRequestError("is given twice; send it once", field="profile")
+def _refuse_repeated(request: AnyRequest, *names: str) -> None:
+    for name in names:
+        if len(request.query_params.getall(name, ())) > 1:
+            raise InvalidRequestError("is given twice; send it once", field=name)
+
+
+def _handle_bad_days(request: AnyRequest, error: ValidationException) -> Response[bytes]:
+    """Litestar checks the days alone: every other value is a text, which it takes as it is."""
+    reason = f"must be a whole number from 1 to {MOST_HISTORY_DAYS}"
+    return handle_failure(request, InvalidRequestError(reason, field="days"))
 
 
 def _json(status: int, body: UsageReport | HealthBody) -> ASGIResponse:

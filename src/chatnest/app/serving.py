@@ -65,7 +65,8 @@ def failure(dialect: Dialect, error: Exception) -> WireResponse:
             told = dialect.error(PublicError("unauthenticated", str(error)))
             return replace(told, headers=(*told.headers, ("www-authenticate", error.challenge)))
         case StoreUnavailableError():
-            _logger.warning("a chat was refused: the ledger did not answer")
+            # The message is written for operators: it names no credentials and no prompts.
+            _logger.warning("a request was refused: %s", error)
         case ConfigurationError():
             _logger.error("a request failed: %s", error)
         case ChatNestError():

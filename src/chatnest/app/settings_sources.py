@@ -41,19 +41,20 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
+    usual: Mapping[str, object] | None = None,
 ) -> ChatNestConfig:
     """The configuration that all sources together give.
 
     *file* None takes the one that ``CHATNEST_CONFIG`` names, or ``chatnest.toml`` in the working
     directory if it is there. *environ* None takes the process's own. Flags that are None were
-    not given.
+    not given. *usual* replaces defaults.
 
     Raises:
         ConfigurationError: a source cannot be read, or says what cannot work.
     """
     environ = os.environ if environ is None else environ
     found = find_file(file, environ)
-    merged = {} if found is None else read_file(found)
+    merged = _merge(usual or {}, {} if found is None else read_file(found))
     merged = _merge(merged, read_environment(environ))
     merged = _merge(merged, read_flags(flags or {}))
     return check(msgspec.convert(merged, ChatNestConfig))

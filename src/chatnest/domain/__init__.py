@@ -7,7 +7,7 @@ for those who call it and for those who write a provider; the modules have the r
 from chatnest.domain.admission import Admitted, RateRule, RateStatus, Refusal, RefusalCode
 from chatnest.domain.answer import Answer
 from chatnest.domain.budget import Balance, BudgetRule, Unit
-from chatnest.domain.chat import ChatService, Target, UsageView
+from chatnest.domain.chat import ChatService, Target
 from chatnest.domain.errors import (
     BusyError,
     ChatNestError,
@@ -56,6 +56,7 @@ from chatnest.domain.rate_limit import Algorithm, Quota
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.retry import RetryPolicy, failure_from_response
 from chatnest.domain.usage import Price, TokenUsage
+from chatnest.domain.usage_view import DayAccount, DayUsage, UsageView
 from chatnest.domain.windows import Period, Window
 
 __all__ = [
@@ -74,6 +75,8 @@ __all__ = [
     "ChatService",
     "Clock",
     "ConfigurationError",
+    "DayAccount",
+    "DayUsage",
     "Delta",
     "EventBatch",
     "Failed",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chatnest.domain.admission import Admission, Admitted, Refusal, RefusalCode
 from chatnest.domain.answer import Answer
-from chatnest.domain.budget import Balance, BudgetRule, Demand, Hold, Reserve, Unit
+from chatnest.domain.budget import BudgetRule, Demand, Hold, Reserve, Unit
 from chatnest.domain.call import CallPlan, Surroundings
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.events import Started
@@ -33,10 +33,10 @@ from chatnest.domain.profiles import Profile, lower
 from chatnest.domain.prompt import Prompt, PromptFitter
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.settling import Settler
-from chatnest.domain.steps import balances_step
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
 from chatnest.domain.upkeep import charge_dead_holds, prune
 from chatnest.domain.usage import Price
+from chatnest.domain.usage_view import MOST_HISTORY_DAYS, UsageView, usage_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,6 @@ class Target:
     provider: ChatProvider
     model: str
     context_window: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageView:
-    """What a caller may still use under one profile."""
-
-    principal: str
-    profile: Profile
-    balances: tuple[Balance, ...]
 
 
 class ChatService:
@@ -103,19 +94,25 @@ class ChatService:
             self._around.observer.refused(principal.id, named, outcome.code)
         return outcome
 
-    async def usage(self, principal: Principal, profile_name: str | None = None) -> UsageView:
+    async def usage(
+        self, principal: Principal, profile_name: str | None = None, *, days: int = 0
+    ) -> UsageView:
         """What *principal* has used and has left, under a profile it may name.
 
+        The view's history has the last *days* days, with today: 0 to 366.
+
         Raises:
-            InvalidRequestError: no such profile, or none that *principal* may name.
+            InvalidRequestError: no such profile, none that *principal* may name, or too many days.
             StoreUnavailableError: the ledger did not answer.
         """
+        if not 0 <= days <= MOST_HISTORY_DAYS:
+            raise InvalidRequestError(f"must lie between 0 and {MOST_HISTORY_DAYS}", field="days")
         profile = self._profile(principal, profile_name)
         if isinstance(profile, Refusal):
             raise InvalidRequestError("is not for this caller", field="profile")
         rules = budget_rules(self._policy, principal, profile)
-        keys, step = balances_step(rules, self._around.clock.now())
-        return UsageView(principal.id, profile, await self._store.transact(keys, step))
+        now = self._around.clock.now()
+        return await self._store.transact(*usage_step(principal.id, profile, rules, now, days))
 
     async def check_store(self) -> None:
         """Pass where the ledger answers.

@@ -1,7 +1,7 @@
 """What was used and what is left, as JSON: the same shape in streams and in ``GET /api/usage``."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -9,6 +9,7 @@ from chatnest.domain.admission import rule_name
 from chatnest.domain.budget import Balance
 from chatnest.domain.events import FinishReason, UsageReported
 from chatnest.domain.usage import NANO_USD_PER_USD
+from chatnest.domain.usage_view import DayUsage, UsageView
 from chatnest.domain.windows import to_datetime
 
 
@@ -28,12 +29,31 @@ class LimitReport(msgspec.Struct, frozen=True, rename="camel"):
     resets_at: datetime | None
 
 
+class DayLimitReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What one of the caller's own limits of a day had counted on that day."""
+
+    name: str
+    used: int
+    held: int
+
+
+class DayReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What the caller used on one day, as its limits' time zone has it."""
+
+    day: date
+    limits: tuple[DayLimitReport, ...]
+
+
 class UsageReport(msgspec.Struct, frozen=True, rename="camel"):
-    """The limits of one caller, and the profile that they come from."""
+    """The limits of one caller, and the profile that they come from.
+
+    ``history`` has the days on which the caller used anything, the newest first.
+    """
 
     principal: str
     profile: str
     limits: tuple[LimitReport, ...]
+    history: tuple[DayReport, ...]
 
 
 class CallUsageReport(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,9 +73,10 @@ class CallUsageReport(msgspec.Struct, frozen=True, rename="camel"):
     limits: tuple[LimitReport, ...]
 
 
-def usage_report(principal: str, profile: str, balances: Iterable[Balance]) -> UsageReport:
-    """The report of *principal*'s limits under *profile*."""
-    return UsageReport(principal, profile, limit_reports(balances))
+def usage_report(view: UsageView) -> UsageReport:
+    """The report of what a caller used and has left."""
+    history = tuple(map(_day_report, view.history))
+    return UsageReport(view.principal, view.profile.name, limit_reports(view.balances), history)
 
 
 def call_usage_report(event: UsageReported) -> CallUsageReport:
@@ -83,6 +104,14 @@ def decimal_usd(amount_nano_usd: int) -> str:
     """*amount_nano_usd*, not negative, in dollars: exact, and without zeros at the end."""
     whole, fraction = divmod(amount_nano_usd, NANO_USD_PER_USD)
     return f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+
+
+def _day_report(usage: DayUsage) -> DayReport:
+    limits = (
+        DayLimitReport(rule_name(account.rule), account.settled, account.held)
+        for account in usage.accounts
+    )
+    return DayReport(usage.day, tuple(limits))
 
 
 def _limit_report(balance: Balance) -> LimitReport:

@@ -1,0 +1,76 @@
+"""What the commands share: the flags that change settings, and how an error is told."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from chatnest.app.config import ChatNestConfig
+from chatnest.app.settings_sources import load
+from chatnest.app.store_choice import user_store_url
+from chatnest.domain.errors import ChatNestError, ConfigurationError
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class CommandError(click.ClickException):
+    """An error that a person is told in a sentence, without a traceback."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """Write the sentence to standard error."""
+        click.echo(f"chatnest: {self.message}", file=file, err=file is None)
+
+
+class ConfigurationCommandError(CommandError):
+    """The configuration must be changed before the command can work."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands may raise what ChatNest raises."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named; what ChatNest raises ends it with a sentence."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise ConfigurationCommandError(str(error)) from error
+        except ChatNestError as error:
+            raise CommandError(str(error)) from error
+
+
+def store_options(command: C) -> C:
+    """Add the flags that say which ledger is meant."""
+    command = click.option("--store", help="Where accounts are kept, as a URL.")(command)
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="The configuration file, if not chatnest.toml.",
+    )(command)
+
+
+def server_options(command: C) -> C:
+    """Add the flags that change a server's settings; each has the name of its setting."""
+    for option in (
+        click.option("--workers", type=int, help="Server processes."),
+        click.option("--base-url", help="Where an OpenAI-compatible server is."),
+        click.option("--model", help="The model that is asked."),
+        click.option("--provider", help="Who answers; `chatnest providers` lists them."),
+        click.option("--port", type=int, help="The port to listen on."),
+        click.option("--host", help="The address to listen on."),
+    ):
+        command = option(command)
+    return store_options(command)
+
+
+def load_settings(file: Path | None, flags: Mapping[str, object]) -> ChatNestConfig:
+    """The settings of a command: accounts are in the user's own file unless it is told otherwise.
+
+    Raises:
+        ConfigurationError: a source of settings says what cannot work.
+    """
+    return load(file, flags=flags, usual={"store": user_store_url()})
