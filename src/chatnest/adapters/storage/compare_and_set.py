@@ -107,12 +107,8 @@ class CompareAndSetLedger:
         for _ in range(attempts):
             change = checked(keys, step(_rows(keys, known)))
             versions = {key: found.version for key, found in known.items()}
-            try:
-                answer = await self._server.commit(keys, versions, change)
-            except BaseException:
-                self._forget(keys)
-                raise
-            match answer:
+            # Whatever becomes of it: what is remembered is compared again the next time.
+            match await self._server.commit(keys, versions, change):
                 case Committed(version=version):
                     self._remember(known, change, version)
                     return change
