@@ -1,7 +1,8 @@
 """A plain model of budgets: an oracle that shares no arithmetic with the code under test.
 
-The model keeps nothing but a list of calls. What an account holds is a sum over the open ones, and
-what it settled is a sum over the closed ones; the largest output cap is found by trying each;
+The model keeps nothing but a list of calls, and what those were charged that it was told to forget.
+What an account holds is a sum over the open ones, and what it settled is a sum over the closed ones
+and the forgotten ones; the largest output cap is found by trying each;
 money is counted in fractions; a window's edge is found by walking along the clock. Use it with
 small numbers, beside a store or the policy itself:
 
@@ -53,14 +54,16 @@ class BudgetModel:
 
     def __init__(self) -> None:
         self.calls: dict[str, Call] = {}
+        self.carried: dict[AccountKey, int] = {}
 
     def held(self, key: AccountKey) -> int:
         """What the open calls hold on the account at *key*."""
         return sum(call.amounts.get(key, 0) for call in self._in(HoldState.HELD))
 
     def settled(self, key: AccountKey) -> int:
-        """What the closed calls were charged on the account at *key*."""
-        return sum(call.charges.get(key, 0) for call in self.calls.values())
+        """What closed calls were charged on the account at *key*, forgotten or not."""
+        known = sum(call.charges.get(key, 0) for call in self.calls.values())
+        return known + self.carried.get(key, 0)
 
     def keys(self) -> set[AccountKey]:
         """The accounts that any call has touched."""
@@ -119,6 +122,28 @@ class BudgetModel:
             call.charges = {
                 key: 0 if key.unit is Unit.STREAMS else held for key, held in call.amounts.items()
             }
+
+    def renew(self, call_id: str, expires_at: int) -> None:
+        """Let an open call stand for longer."""
+        call = self.calls[call_id]
+        if call.state is HoldState.HELD:
+            call.expires_at = max(call.expires_at, expires_at)
+
+    def forget(self, call_id: str) -> None:
+        """Forget a closed call, and with the last one its account of a minute or an hour."""
+        if call_id not in self.calls or self.calls[call_id].state is HoldState.HELD:
+            return
+        gone = self.calls.pop(call_id)
+        for key in gone.amounts:
+            self.carried[key] = self.carried.get(key, 0) + gone.charges[key]
+            rest = [call for call in self.calls.values() if key in call.amounts]
+            counts = any(call.state is HoldState.HELD or call.charges[key] for call in rest)
+            if key.period in (Period.MINUTE, Period.HOUR) and not counts:
+                del self.carried[key]
+
+    def put_back(self, call: Call) -> None:
+        """Remember *call*, which was forgotten, as it was when it was open; a known one stays."""
+        self.calls.setdefault(call.id, call)
 
     def _in(self, state: HoldState) -> Iterator[Call]:
         return (call for call in self.calls.values() if call.state is state)

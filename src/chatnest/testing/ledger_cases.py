@@ -3,13 +3,15 @@
 Nothing here knows how a store keeps its rows: everything goes through the port.
 """
 
-from collections.abc import Coroutine, Iterable
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Coroutine, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
 
 from chatnest.domain.admission import Admission, Admitted, RateRule
+from chatnest.domain.audit import Drift, Recount
 from chatnest.domain.budget import (
     Account,
     AccountKey,
@@ -21,7 +23,7 @@ from chatnest.domain.budget import (
     Unit,
 )
 from chatnest.domain.closing import Settlement
-from chatnest.domain.ledger import Change, Keys, RateKey, Rows, Step
+from chatnest.domain.ledger import Change, Keys, LedgerPage, RateKey, Rows, Step
 from chatnest.domain.ports import LedgerStore
 from chatnest.domain.rate_limit import RateState
 from chatnest.domain.steps import Transaction, admit_step
@@ -54,6 +56,10 @@ class PlainLedger:
         self.accounts.update((account.key, account) for account in change.accounts)
         self.rates.update(change.rates)
         self.holds.update((hold.id, hold) for hold in change.holds)
+        for key in change.forgotten_accounts:
+            self.accounts.pop(key, None)
+        for hold_id in change.forgotten_holds:
+            self.holds.pop(hold_id, None)
         return change.result
 
     def rows(self, keys: Keys) -> Rows:
@@ -69,6 +75,50 @@ class PlainLedger:
         return Keys(tuple(self.accounts), tuple(self.rates), tuple(self.holds))
 
 
+@dataclass
+class Ledger:
+    """What a snapshot says: all accounts, and the holds that were asked for."""
+
+    accounts: dict[AccountKey, Account]
+    holds: dict[str, Hold]
+
+    @property
+    def drifts(self) -> tuple[Drift, ...]:
+        """The accounts that are not the sum of their calls."""
+        recount = Recount()
+        recount.add(LedgerPage(list(self.accounts.values()), list(self.holds.values())))
+        return recount.drifts()
+
+    def of(self, prefix: str) -> "Ledger":
+        """The accounts whose scope, and the holds whose id, begins with *prefix*."""
+        return Ledger(
+            {key: row for key, row in self.accounts.items() if key.scope.startswith(prefix)},
+            {name: row for name, row in self.holds.items() if name.startswith(prefix)},
+        )
+
+
+def together(pages: Iterable[LedgerPage]) -> Ledger:
+    """The rows of all *pages* of one snapshot; fails where a hold comes twice."""
+    ledger = Ledger({}, {})
+    for page in pages:
+        ledger.accounts.update((account.key, account) for account in page.accounts)
+        for hold in page.holds:
+            assert hold.id not in ledger.holds, f"{hold.id} comes twice in one snapshot"
+            ledger.holds[hold.id] = hold
+    return ledger
+
+
+async def read_ledger(store: LedgerStore, since: int = 0) -> Ledger:
+    """A snapshot of *store*."""
+    async with aclosing(store.snapshot(since)) as pages:
+        return together([page async for page in pages])
+
+
+async def end(pages: AsyncGenerator[LedgerPage, None]) -> None:
+    """Leave a snapshot where it is."""
+    await pages.aclose()
+
+
 def writing(
     accounts: Iterable[Account] = (),
     rates: Iterable[tuple[RateKey, RateState]] = (),
@@ -77,6 +127,14 @@ def writing(
     """A transaction that names these rows and writes them."""
     change = Change(None, tuple(accounts), tuple(rates), tuple(holds))
     return keys_of(change), lambda rows: change
+
+
+def forgetting(
+    accounts: tuple[AccountKey, ...] = (), holds: tuple[str, ...] = ()
+) -> Transaction[None]:
+    """A transaction that names these rows and forgets them."""
+    change = Change(None, forgotten_accounts=accounts, forgotten_holds=holds)
+    return Keys(accounts, (), holds), lambda rows: change
 
 
 def keys_of(change: Change[T]) -> Keys:
@@ -129,6 +187,11 @@ async def at_once(*works: Coroutine[Any, Any, T]) -> list[T]:
             for index, work in enumerate(works):
                 tasks.start_soon(run, index, work)
     return [results[index] for index in range(len(works))]
+
+
+async def one_by_one(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """Run *works* after each other and return their results."""
+    return [await work for work in works]
 
 
 def tokens_a_day(limit: int | None, scope: str = "ann") -> BudgetRule:

@@ -130,7 +130,7 @@ class LedgerRowsContract:
             {key: Account(key, 1) for key in keys},
             {},
             {
-                state: replace(open_hold(state, NOON), state=state, lines=lines)
+                state.value: replace(open_hold(state.value, NOON), state=state, lines=lines)
                 for state in HoldState
             },
         )

@@ -29,15 +29,25 @@ from chatnest.domain.steps import (
     settle_step,
     withdraw_step,
 )
+from chatnest.domain.upkeep import forget_step, renew_step
 from chatnest.domain.windows import Period, Window
 from chatnest.testing.budget_model import BudgetModel, Call
-from chatnest.testing.ledger_cases import LEASE_US, NOON, PlainLedger, exact, read
+from chatnest.testing.ledger_cases import (
+    LEASE_US,
+    NOON,
+    Ledger,
+    PlainLedger,
+    exact,
+    read,
+    read_ledger,
+)
 from chatnest.testing.ledger_rows import on_one_ledger
 from chatnest.testing.strategies import demands, prices, usages
 
 T = TypeVar("T")
 
 DAY_US = 86_400_000_000
+NAMES = ("admit", "retry", "close", "expire", "admit", "retry", "withdraw", "renew", "forget")
 CALLS = 6
 """How many hold ids a sequence has: few enough that ids meet again in every state."""
 
@@ -71,7 +81,7 @@ def commands() -> st.SearchStrategy[Command]:
     numbers = st.integers(0, CALLS - 1)
     return st.builds(
         Command,
-        st.sampled_from(["admit", "retry", "close", "expire", "admit", "retry", "withdraw"]),
+        st.sampled_from(NAMES),
         numbers,
         st.integers(0, 3),
         demands(),
@@ -120,6 +130,7 @@ class LedgerSequencesContract:
             for command in sequence:
                 await run.follow(command)
                 await run.compare()
+            await run.compare_all()
         finally:
             await run.end()
 
@@ -158,8 +169,11 @@ class Run:
             case "close" if hold is not None:
                 await self.close(hold, command.ending)
             case "expire" if hold is not None:
-                await self.both(expire_step(hold, self.now))
-                self.model.expire(hold.id, self.now)
+                await self.expire(hold)
+            case "renew" if hold is not None:
+                await self.renew(holds[-1 - command.known :])
+            case "forget" if hold is not None:
+                await self.forget(holds[-1 - command.known :])
             case "retry" if hold is not None:
                 await self.retry(hold, command.ending, admission)
 
@@ -183,6 +197,30 @@ class Run:
         )
         assert stored.state is known.state
 
+    async def expire(self, hold: Hold) -> None:
+        """Expire; one that was forgotten stays so."""
+        await self.both(expire_step(hold, self.now))
+        if hold.id in self.model.calls:
+            self.model.expire(hold.id, self.now)
+
+    async def renew(self, holds: Sequence[Hold]) -> None:
+        """Renew all of *holds*; those that were forgotten are put back."""
+        expires_at = self.now + LEASE_US
+        standing = await self.both(renew_step(holds, expires_at))
+        for hold in holds:
+            if self.put_back_in_model(hold):
+                self.model.renew(hold.id, expires_at)
+        calls = [self.model.calls[hold.id] for hold in holds if hold.id in self.model.calls]
+        assert standing == len([call for call in calls if call.state is HoldState.HELD])
+
+    async def forget(self, holds: Sequence[Hold]) -> None:
+        """Forget those of *holds* that are closed."""
+        before = len(self.model.calls)
+        forgotten = await self.both(forget_step(holds))
+        for hold in holds:
+            self.model.forget(hold.id)
+        assert forgotten == before - len(self.model.calls)
+
     async def close(self, hold: Hold, ending: Ending) -> None:
         """Settle or release."""
         match ending:
@@ -199,22 +237,33 @@ class Run:
         self.judge(following, retried.decision)
 
     def close_in_model(self, hold_id: str, ending: Ending) -> None:
-        """Settle or release in the model."""
+        """Settle or release in the model; a call that was forgotten counts as lost."""
+        if not self.put_back_in_model(self.remembered[hold_id]):
+            return
         match ending:
             case Settlement():
                 self.model.settle(hold_id, ending.usage, ending.price)
             case Release():
                 self.model.release(hold_id)
 
+    def put_back_in_model(self, hold: Hold) -> bool:
+        """Remember *hold* if it was forgotten, unless it never stood; whether it is known then."""
+        if hold.state is HoldState.HELD:
+            amounts = {line.account: line.amount for line in hold.lines}
+            self.model.put_back(Call(hold.id, amounts, hold.output_cap, hold.expires_at))
+        return hold.id in self.model.calls
+
     def judge(self, admission: Admission, decision: Admitted | Refusal) -> None:
         """Compare *decision* with the model's own."""
+        known = admission.reserve.hold.id in self.model.calls
         match self.model.reserve(admission.reserve, self.now):
             case Call() as expected:
                 assert isinstance(decision, Admitted), decision
                 amounts = {line.account: line.amount for line in decision.hold.lines}
                 assert amounts == expected.amounts
                 assert decision.hold.output_cap == expected.output_cap
-                self.remembered.setdefault(decision.hold.id, decision.hold)
+                if not (known and decision.hold.id in self.remembered):
+                    self.remembered[decision.hold.id] = decision.hold
             case shortage:
                 assert isinstance(decision, Refusal), decision
                 assert (decision.needed, decision.remaining) == (
@@ -255,6 +304,12 @@ class Run:
         due = await self.store.due_holds(self.now, 1_000)
         own = [hold.id for hold in due if hold.id.startswith(self.prefix)]
         assert sorted(own) == sorted(self.model.due(self.now))
+
+    async def compare_all(self) -> None:
+        """A snapshot has exactly the rows of this run; every account is the sum of its calls."""
+        ledger = (await read_ledger(self.store)).of(self.prefix)
+        assert ledger == Ledger(self.plain.accounts, self.plain.holds)
+        assert ledger.drifts == ()
 
     async def end(self) -> None:
         """Leave no hold open that would be due in the runs that follow on the same ledger."""

@@ -12,7 +12,7 @@ from chatnest.domain.budget import Account, AccountKey, HoldState, Unit
 from chatnest.domain.ledger import Change, Keys, RateKey, Rows
 from chatnest.domain.rate_limit import RateState
 from chatnest.domain.steps import expire_step, settle_step
-from chatnest.domain.windows import Period
+from chatnest.domain.windows import Period, Window
 from chatnest.testing.clock import ManualClock
 from chatnest.testing.ledger_cases import (
     LEASE_US,
@@ -24,6 +24,7 @@ from chatnest.testing.ledger_cases import (
     read,
     read_account,
     read_hold,
+    read_ledger,
     spent_and_held,
     tokens_a_day,
     used,
@@ -229,3 +230,28 @@ async def test_a_settlement_within_the_hour_corrects_an_expired_hold() -> None:
 def test_a_journal_of_nothing_is_refused(journal_size: int) -> None:
     with pytest.raises(ValueError, match="journal_size"):
         MemoryStore(ManualClock(), journal_size=journal_size)
+
+
+async def test_a_call_that_the_journal_forgets_stays_charged() -> None:
+    store = MemoryStore(ManualClock(), journal_size=1)
+    rule = tokens_a_day(None)
+    for index in range(5):
+        hold = await admitted(store, call(f"h{index}", rule))
+        await store.transact(*settle_step(hold, used(7), NOON))
+    stored = await read_account(store, rule.account_at(NOON))
+    assert stored is not None
+    assert (stored.settled, stored.held, stored.carried) == (35, 0, 28)
+    ledger = await read_ledger(store)
+    assert (set(ledger.holds), ledger.drifts) == ({"h4"}, ())
+
+
+async def test_an_account_is_kept_while_the_journal_has_a_call_of_it() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    rule = replace(tokens_a_day(None), window=Window(Period.MINUTE))
+    hold = await admitted(store, call("h", rule))
+    await store.transact(*settle_step(hold, used(7), NOON))
+    clock.advance(2 * HOUR_US)
+    await store.transact(*writing([account(Period.MINUTE, "other")]))
+    assert (await read_ledger(store)).drifts == ()
+    assert await spent_and_held(store, rule.account_at(NOON)) == (7, 0)
