@@ -85,8 +85,8 @@ class UsageTotal:
     """What a group of closed calls used.
 
     ``estimated`` counts the calls whose usage the provider did not report; ``unpriced`` those
-    whose cost is not known and not in ``cost_nano_usd``. A call that was lost is counted with
-    the worst case that it was charged.
+    whose cost is not known and not in ``cost_nano_usd``; ``lost`` those whose process died. What
+    a lost call used is not known: only the accounts tell what it was charged.
     """
 
     group: str

@@ -98,15 +98,23 @@ async def test_nothing_is_opened_before_the_first_use(path: Path) -> None:
     assert not path.exists()
 
 
-async def test_the_file_and_its_folder_are_for_this_user_alone(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "folder" / "ledger.db"
+async def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "missing" / "ledger.db", ManualClock())
+    with pytest.raises(StoreUnavailableError, match=r"the folder of the ledger ledger\.db is not"):
+        await store.transact(*writing([ONE]))
+    await store.aclose()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_the_file_is_for_this_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "ledger.db"
+    path.parent.mkdir()
     store = SqliteStore(path, ManualClock())
     before = os.umask(0o022)
     try:
         await store.transact(*writing([ONE]))
     finally:
         os.umask(before)
-    assert mode(path.parent) == 0o700
     assert {each.name for each in path.parent.iterdir()} == {
         "ledger.db",
         "ledger.db-wal",

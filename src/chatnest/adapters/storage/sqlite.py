@@ -33,9 +33,9 @@ T = TypeVar("T")
 class SqliteStore(GroupCommit):
     """A :class:`~chatnest.domain.ports.LedgerStore` in the SQLite file at *path*.
 
-    Nothing is opened before the first use; then the file, and its folder, are made where they are
-    missing, for this user alone. All processes that open one file share its accounts. The disk
-    must be a local one.
+    Nothing is opened before the first use; then the file is made where it is missing, for this user
+    alone, in a folder that must be there. All processes that open one file share its accounts. The
+    disk must be a local one.
     """
 
     def __init__(

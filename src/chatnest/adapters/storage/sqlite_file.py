@@ -126,17 +126,21 @@ def _meaning(path: Path, error: apsw.Error) -> ChatNestError | None:
 
 
 def _make(path: Path) -> None:
-    """Make the file and its folder, which nobody else may read: it says who used what.
+    """Make the file, which nobody else may read: it says who used what.
+
+    Its folder must be there: one made for a name with a slip in it would hold a second ledger.
 
     Raises:
-        StoreUnavailableError: they cannot be made.
+        StoreUnavailableError: it cannot be made.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _making:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         return
+    except FileNotFoundError as error:
+        what = f"the folder of the ledger {path.name} is not there; make it, or name another"
+        raise StoreUnavailableError(what) from error
     except OSError as error:
         what = f"the ledger {path.name} cannot be made: {error.strerror}"
         raise StoreUnavailableError(what) from error
