@@ -6,7 +6,8 @@ import pytest
 
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.events import Finished, FinishReason, TextDelta, UsageReported
-from chatnest.domain.settling import LONGEST_RETRY_US, LONGEST_WAIT_US
+from chatnest.domain.settling import LONGEST_WAIT_US
+from chatnest.domain.store_queue import LONGEST_RETRY_US
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
 from chatnest.testing.clock import ManualClock

@@ -7,12 +7,13 @@ import pytest
 from chatnest.domain.admission import Admission, Admitted
 from chatnest.domain.budget import BudgetRule, Demand, Hold, HoldState, Reserve, Unit
 from chatnest.domain.closing import Settlement
-from chatnest.domain.errors import BusyError
+from chatnest.domain.errors import BusyError, StoreUnavailableError
 from chatnest.domain.ledger import Change, Keys
 from chatnest.domain.observing import HarmlessObserver
 from chatnest.domain.policy import TimeLimits
-from chatnest.domain.settling import FIRST_RETRY_US, LONGEST_RETRY_US, LONGEST_WAIT_US, Settler
+from chatnest.domain.settling import LONGEST_WAIT_US, Settler
 from chatnest.domain.steps import Release
+from chatnest.domain.store_queue import FIRST_RETRY_US, LONGEST_RETRY_US
 from chatnest.domain.upkeep import charge_dead_holds
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
@@ -181,6 +182,39 @@ async def test_more_settlements_than_may_wait_are_given_up_at_once() -> None:
         HoldState.SETTLED,
         HoldState.HELD,
     ]
+
+
+async def test_refused_chats_take_no_settlements_place_while_the_store_is_down() -> None:
+    office = Office(most_waiting=2)
+    hold = await office.admit()
+    office.store.down = True
+    for number in range(5):
+        with pytest.raises(StoreUnavailableError):
+            await office.admit(f"refused.{number}")
+    closed = asyncio.create_task(closing(office, hold))
+    await turns()
+    assert (office.witness.unsettled, office.witness.abandoned) == (["r.1"], [])
+    office.store.down = False
+    await office.clock.run_for(LONGEST_RETRY_US)
+    await closed
+
+    assert await office.settler.drain(US_PER_S) == 0
+    assert await office.charged() == (7, 0)
+    assert await office.states("refused.0", "refused.1") == [HoldState.RELEASED] * 2
+
+
+async def test_a_withdrawal_is_tried_until_there_is_nothing_left_to_give_back() -> None:
+    office = Office()
+    office.store.down = True
+    with pytest.raises(StoreUnavailableError):
+        await office.admit()
+    await office.clock.run_for(LEASE_US - LONGEST_RETRY_US)
+    assert office.clock.pending == 1
+    await office.clock.run_for(2 * LONGEST_RETRY_US)
+
+    assert office.clock.pending == 0
+    assert await office.settler.drain(US_PER_S) == 0
+    assert (office.witness.unsettled, office.witness.abandoned) == ([], [])
 
 
 async def test_a_store_that_is_too_busy_holds_nothing_and_is_asked_for_nothing_more() -> None:

@@ -26,14 +26,12 @@ from chatnest.domain.steps import (
     settle_step,
     withdraw_step,
 )
+from chatnest.domain.store_queue import StoreQueue
 from chatnest.domain.watchdog import wait_within
 from chatnest.domain.windows import US_PER_S
 
 T = TypeVar("T")
 
-# A store that did not take a settlement is asked again, after twice the time each time.
-FIRST_RETRY_US = US_PER_S // 4
-LONGEST_RETRY_US = 5 * US_PER_S
 # As long as that a settlement waits for its store, and so many of them do. The journal keeps a
 # hold for longer, so that a late settlement finds it and corrects what its expiry has charged.
 LONGEST_WAIT_US = 12 * 3_600 * US_PER_S
@@ -60,8 +58,8 @@ class Settler:
         self._observer = observer
         self._leases = Leases(store, clock, limits)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._most_waiting = most_waiting
-        self._waiting = 0
+        self._settlements = StoreQueue(clock, most_waiting)
+        self._withdrawals = StoreQueue(clock, most_waiting)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run *work* to its end, whoever stops waiting for it."""
@@ -134,9 +132,9 @@ class Settler:
         if after is not None:
             await asyncio.gather(after, return_exceptions=True)
         now = self._clock.now()
-        stored = await self._insist(withdraw_step(unanswered, "withdrawn", now), unanswered)
+        stored = await self._until_expired(withdraw_step(unanswered, "withdrawn", now), unanswered)
         if stored is not None:
-            await self._insist(release_step(stored, "withdrawn", now), unanswered)
+            await self._until_expired(release_step(stored, "withdrawn", now), unanswered)
 
     async def _insist(self, transaction: Transaction[T], hold: Hold) -> T | None:
         """Do *transaction* as soon as the store takes it; None where it is given up."""
@@ -144,27 +142,22 @@ class Settler:
         if done is not None:
             return done
         self._observer.settlement_failed(hold.id)
-        self._waiting += 1
-        try:
-            done = await self._wait_for_store(transaction)
-        finally:
-            self._waiting -= 1
+        done = await self._settlements.wait(lambda: self._tried(transaction), LONGEST_WAIT_US)
         if done is None:
             self._observer.settlement_abandoned(hold.id)
         return done
 
-    async def _wait_for_store(self, transaction: Transaction[T]) -> T | None:
-        """Try *transaction* again and again; None where that takes too long, or too many wait."""
-        if self._waiting > self._most_waiting:
-            return None
-        give_up_us = self._clock.monotonic_us() + LONGEST_WAIT_US
-        delay_us = FIRST_RETRY_US
-        done: T | None = None
-        while done is None and self._clock.monotonic_us() < give_up_us:
-            await self._clock.sleep(delay_us)
-            delay_us = min(2 * delay_us, LONGEST_RETRY_US)
-            done = await self._tried(transaction)
-        return done
+    async def _until_expired(self, transaction: Transaction[T], hold: Hold) -> T | None:
+        """Do *transaction* while *hold* may still be open; None where it is given up.
+
+        Apart from the settlements: a store that is down refuses any number of chats, and none of
+        them may take the place of a call that was paid for.
+        """
+        done = await self._tried(transaction)
+        if done is not None:
+            return done
+        left_us = hold.expires_at - self._clock.now()
+        return await self._withdrawals.wait(lambda: self._tried(transaction), left_us)
 
     async def _tried(self, transaction: Transaction[T]) -> T | None:
         try:
