@@ -49,7 +49,7 @@ check: $(VENV)/.develops ## lint, format, types and the rules of who may import 
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.develops ## measure what a guarded stream costs (ARGS="--help")
+bench: $(VENV)/.develops ## measure what a guarded stream costs (ARGS="ledger" for the stores, ARGS="--help")
 	$(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/.develops ## build the documentation into docs/_build/html

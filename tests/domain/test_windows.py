@@ -1,6 +1,6 @@
 """Windows at the instants where calendars are odd."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -104,3 +104,29 @@ def test_december_ends_with_the_year() -> None:
         instant("2026-12-31T10:59:59Z")
     )
     assert span.end == instant("2026-12-31T11:00:00Z")
+
+
+class UnhashableZone(tzinfo):
+    """As the zones of some libraries are."""
+
+    __hash__ = None  # type: ignore[assignment] # what "unhashable" is in Python
+
+    def __init__(self, hours: int) -> None:
+        self._offset = timedelta(hours=hours)
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return self._offset
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return timedelta()
+
+    def tzname(self, moment: datetime | None) -> str:
+        return str(self._offset)
+
+
+def test_a_zone_needs_no_hash_and_none_is_taken_for_another() -> None:
+    # Zones that are thrown away leave their identities to those that are made after them.
+    noon = instant("2026-07-15T12:00:00Z")
+    for hours in [*range(-11, 12)] * 9:
+        window = Window(Period.DAY, UnhashableZone(hours))
+        assert window.span_at(noon).start == instant("2026-07-15T00:00:00Z") - hours * HOUR_US

@@ -16,12 +16,17 @@ periods = st.sampled_from(Period)
 zones = st.sampled_from([*CLOCK_CHANGES, "America/New_York", "Asia/Kathmandu"]).map(ZoneInfo)
 
 
+def fresh(period: Period, zone: ZoneInfo) -> Window:
+    """A window that was never asked before, so that it does not remember an answer."""
+    return Window(period, ZoneInfo.no_cache(zone.key))
+
+
 @given(periods, zoned_instants() | st.tuples(zones, st.integers(FIRST, LAST)))
 def test_every_instant_lies_in_its_own_window(
     period: Period, zoned_instant: tuple[ZoneInfo, int]
 ) -> None:
     zone, now = zoned_instant
-    span = Window(period, zone).span_at(now)
+    span = fresh(period, zone).span_at(now)
     assert span.start <= now
     assert span.end is None or now < span.end
 
@@ -31,15 +36,14 @@ def test_a_run_of_windows_leaves_no_gap_and_no_overlap(
     period: Period, zoned_instant: tuple[ZoneInfo, int], windows: int
 ) -> None:
     zone, now = zoned_instant
-    window = Window(period, zone)
-    span = window.span_at(now)
+    span = fresh(period, zone).span_at(now)
     for _ in range(windows):
-        assert window.span_at(span.start) == span
+        assert fresh(period, zone).span_at(span.start) == span
         if span.end is None:
             assert period is Period.TOTAL
             return
-        assert window.span_at(span.end - 1) == span
-        following = window.span_at(span.end)
+        assert fresh(period, zone).span_at(span.end - 1) == span
+        following = fresh(period, zone).span_at(span.end)
         assert following.start == span.end
         span = following
 
@@ -49,7 +53,7 @@ def test_days_and_months_change_where_the_local_date_does(
     period: Period, zoned_instant: tuple[ZoneInfo, int]
 ) -> None:
     zone, now = zoned_instant
-    span = Window(period, zone).span_at(now)
+    span = fresh(period, zone).span_at(now)
     assert span.end is not None
     pages = [
         to_datetime(at, zone).strftime("%Y-%m-%d" if period is Period.DAY else "%Y-%m")
@@ -63,9 +67,20 @@ def test_edges_are_where_a_walk_along_the_clock_finds_them(
     period: Period, zoned_instant: tuple[ZoneInfo, int]
 ) -> None:
     zone, now = zoned_instant
-    window = Window(period, zone)
+    window = fresh(period, zone)
     span = window.span_at(now)
     assert (span.start, span.end) == window_edges(window, now)
+
+
+@given(
+    st.lists(st.tuples(periods, zoned_instants(), st.sampled_from([-40, -1, 0, 1, 40])), max_size=8)
+)
+def test_what_was_asked_before_does_not_matter(
+    questions: list[tuple[Period, tuple[ZoneInfo, int], int]],
+) -> None:
+    for period, (zone, instant), hours in questions:
+        for now in (instant, instant + hours * HOUR_US):
+            assert Window(period, zone).span_at(now) == fresh(period, zone).span_at(now)
 
 
 @given(st.sampled_from([Period.MINUTE, Period.HOUR]), zoned_instants())

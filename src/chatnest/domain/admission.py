@@ -10,6 +10,7 @@ The first two need no store. A refusal takes nothing: not from a rate limit, not
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from chatnest.domain.budget import (
     Balance,
@@ -19,8 +20,9 @@ from chatnest.domain.budget import (
     Reserve,
     Reserved,
     Unit,
+    balance,
     balances,
-    reserve,
+    hold_worst_case,
 )
 from chatnest.domain.ledger import Change, Keys, RateKey, Rows
 from chatnest.domain.rate_limit import Limited, Quota, RateState, Taken, take
@@ -35,6 +37,9 @@ class RefusalCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     TOO_MANY_STREAMS = "too_many_streams"
     BUDGET_EXHAUSTED = "budget_exhausted"
+
+
+_ORDER: Final = {code: place for place, code in enumerate(RefusalCode)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,8 @@ class Admission:
     def keys(self, now: int) -> Keys:
         """The rows that judging this needs at *now*."""
         return Keys(
-            accounts=tuple(rule.account_at(now) for rule in self.reserve.rules),
-            rates=tuple(rule.key for rule in self.rates),
+            accounts=tuple([rule.account_at(now) for rule in self.reserve.rules]),
+            rates=tuple([rule.key for rule in self.rates]),
             holds=(self.reserve.hold.id,),
         )
 
@@ -125,24 +130,28 @@ def admit(rows: Rows, command: Admission, now: int) -> Change[Admitted | Refusal
         decision = take(rows.rates.get(rule.key), rule.quota, 1, now)
         match decision:
             case Limited():
-                return _refuse(_rate_limited(rule, decision), rows, command, now)
+                return _refuse(_rate_limited(rule, decision), rows, command.rates, rules, now)
             case Taken(state=state):
                 statuses.append(_status(rule, decision))
                 states.append((rule.key, state))
-    outcome = reserve(rows.accounts, None, replace(command.reserve, rules=rules), now)
+    wanted = command.reserve
+    outcome = hold_worst_case(rows.accounts, wanted.hold, wanted.demand, rules, now)
     match outcome:
         case Exhausted():
-            return _refuse(_exhausted(outcome, now), rows, command, now)
+            return _refuse(_exhausted(outcome, now), rows, command.rates, rules, now)
         case Reserved(hold=hold, accounts=accounts):
-            after = {**rows.accounts, **{account.key: account for account in accounts}}
-            admitted = Admitted(hold, tuple(statuses), balances(after, rules, now))
+            left = [balance(*each, now) for each in zip(accounts, rules, strict=True)]
+            admitted = Admitted(hold, tuple(statuses), tuple(left))
             return Change(admitted, accounts=accounts, rates=tuple(states), holds=(hold,))
 
 
 def in_precedence(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:
     """*rules* in the order in which their refusals are judged."""
-    order = list(RefusalCode)
-    return tuple(sorted(rules, key=lambda rule: order.index(refusal_code(rule))))
+    return tuple(sorted(rules, key=_precedence))
+
+
+def _precedence(rule: BudgetRule) -> int:
+    return _ORDER[refusal_code(rule)]
 
 
 def refusal_code(rule: BudgetRule) -> RefusalCode:
@@ -165,13 +174,15 @@ def rule_name(rule: BudgetRule) -> str:
 
 
 def _refuse(
-    refusal: Refusal, rows: Rows, command: Admission, now: int
+    refusal: Refusal,
+    rows: Rows,
+    quotas: Iterable[RateRule],
+    rules: Iterable[BudgetRule],
+    now: int,
 ) -> Change[Admitted | Refusal]:
     """*refusal* with every limit as it stands, because nothing was taken; nothing to write."""
-    rates = (
-        _status(rule, take(rows.rates.get(rule.key), rule.quota, 0, now)) for rule in command.rates
-    )
-    known = balances(rows.accounts, in_precedence(command.reserve.rules), now)
+    rates = [_status(rule, take(rows.rates.get(rule.key), rule.quota, 0, now)) for rule in quotas]
+    known = balances(rows.accounts, rules, now)
     return Change(replace(refusal, rates=tuple(rates), balances=known))
 
 

@@ -113,7 +113,7 @@ class _Work:
 
 
 def _among(rows: dict[K, R], keys: Iterable[K]) -> dict[K, R]:
-    return {key: rows[key] for key in keys if key in rows}
+    return {key: row for key in keys if (row := rows.get(key)) is not None}
 
 
 def _gone(stored: Iterable[K], rows: dict[K, Any], changed: Iterable[K]) -> tuple[K, ...]:

@@ -13,6 +13,7 @@ _MINUTE_US = 60 * US_PER_S
 _HOUR_US = 60 * _MINUTE_US
 _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_REMEMBERED = 64
 
 
 class Period(StrEnum):
@@ -32,6 +33,10 @@ class Span:
     start: int
     end: int | None
 
+    def contains(self, now: int) -> bool:
+        """Whether *now* lies in the window."""
+        return self.start <= now and (self.end is None or now < self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -47,6 +52,17 @@ class Window:
 
     def span_at(self, now: int) -> Span:
         """The window that contains *now*."""
+        asked = self.period, id(self.zone)
+        latest = _latest.get(asked)
+        if latest is not None and latest[0].contains(now):
+            return latest[0]
+        span = self._find(now)
+        if len(_latest) >= _MOST_REMEMBERED:
+            _latest.clear()
+        _latest[asked] = span, self.zone
+        return span
+
+    def _find(self, now: int) -> Span:
         match self.period:
             case Period.TOTAL:
                 return Span(0, None)
@@ -75,6 +91,12 @@ class Window:
         # fold=0: where clocks go back over midnight the day begins the first time it is reached;
         # where they skip midnight the day begins at the moment of the change.
         return to_instant(datetime.combine(day, time(), tzinfo=self.zone))
+
+
+# The last answer for each period in each zone: a calendar is slow to ask, and nearly every question
+# is about the window of the one before. A zone goes by its identity, since not every kind of zone
+# can be hashed; the entry holds it, so that no other zone comes to the same identity meanwhile.
+_latest: dict[tuple[Period, int], tuple[Span, tzinfo]] = {}
 
 
 def to_instant(moment: datetime) -> int:
