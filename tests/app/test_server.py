@@ -1,4 +1,5 @@
 import errno
+import gc
 import logging
 import os
 import socket
@@ -100,6 +101,7 @@ class TestUvicorn:
 
         def announce(url: str) -> None:
             happened.append(url.partition(":")[0])
+            happened.append("frozen" if gc.get_freeze_count() else "collected")
             running[0].should_exit = True
 
         class Server(server._Server):
@@ -110,7 +112,7 @@ class TestUvicorn:
         monkeypatch.setattr(server, "_Server", Server)
         monkeypatch.setattr(server, "create_app", lambda config: application)
         serve(ChatNestConfig(port=0), announce)
-        assert happened == ["started", "http", "stopped"]
+        assert happened == ["started", "http", "frozen", "stopped"]
 
     def test_an_application_that_does_not_start_is_not_announced(
         self, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +127,14 @@ class TestUvicorn:
             serve(ChatNestConfig(port=0), announced.append)
         assert ended.value.code != 0
         assert announced == []
+
+
+@pytest.fixture(autouse=True)
+def _collecting_as_before() -> Iterator[None]:
+    """Collect again what a server in this process has left out."""
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
 
 
 class TestWorkers:
@@ -166,6 +176,7 @@ class TestWorkers:
         monkeypatch.setenv("CHATNEST_MODEL", "changed since")
         worker_app()
         assert created == [config]
+        assert gc.get_freeze_count() > 0
 
 
 class TestLogging:

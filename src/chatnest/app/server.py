@@ -1,6 +1,7 @@
 """The standalone server: its socket, its logging, and uvicorn around the application."""
 
 import errno
+import gc
 import logging
 import math
 import os
@@ -111,7 +112,9 @@ def worker_app() -> Litestar:
     """The application of one of several server processes, as their server configured it."""
     config = from_resolved(os.environ[RESOLVED_VARIABLE])
     configure_logging(config)
-    return create_app(config)
+    app = create_app(config)
+    _keep_what_stays()
+    return app
 
 
 class _Server(uvicorn.Server):
@@ -123,7 +126,18 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)  # ends the process where the application does not start
+        _keep_what_stays()
         self._on_ready()
+
+
+def _keep_what_stays() -> None:
+    """Leave modules, routes and schemas out of garbage collections from here on.
+
+    They are more than a hundred thousand objects that live as long as the process. To look through
+    all of them stops the event loop, and every stream with it, for tens of milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _serve_with_workers(
