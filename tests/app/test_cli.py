@@ -13,6 +13,7 @@ from chatnest.app.cli import commands, greeting
 from chatnest.app.config import AuthConfig, ChatNestConfig, KeyConfig, RoutesConfig
 from chatnest.app.keys import key_digest
 from chatnest.app.provider_choice import PROVIDERS
+from tests.support.services import free_port
 
 KEYS = AuthConfig(keys=(KeyConfig(name="alice", sha256="ab" * 32),))
 
@@ -88,6 +89,22 @@ class TestServe:
         )
         assert result.stdout == ""
         assert not served.configs
+
+    def test_a_ledger_that_cannot_be_worked_with_starts_no_server(
+        self, served: Served, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "notes.db"
+        file.write_text("no ledger, but a letter to a friend" * 100)
+        result = run("serve", "--provider=scripted", f"--store=sqlite:///{file}")
+        assert (result.exit_code, served.configs) == (2, [])
+        assert result.stderr == (
+            "chatnest: store: notes.db is no SQLite database. Name another file.\n"
+        )
+
+    def test_a_ledger_that_does_not_answer_may_come_yet(self, served: Served) -> None:
+        store = f"redis://127.0.0.1:{free_port()}/0"
+        assert run("serve", "--provider=scripted", f"--store={store}").exit_code == 0
+        assert [config.store for config in served.configs] == [store]
 
     def test_more_workers_than_budgets_can_hold_are_refused(self, served: Served) -> None:
         result = run("serve", "--workers=2", "--store=memory://")

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from chatnest.app.asgi import create_app
 from chatnest.app.config import ChatNestConfig
+from chatnest.domain.errors import ConfigurationError
 from tests.support.client import Exchange
 from tests.support.running import running
 from tests.support.services import free_port
@@ -50,3 +52,17 @@ async def test_a_process_whose_store_is_down_is_alive_all_the_same() -> None:
         await Exchange.open(port, "/health/live", method="GET") as exchange,
     ):
         assert await exchange.head() == 200
+
+
+async def test_an_application_does_not_start_on_a_ledger_that_it_cannot_work_with(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "notes.db").write_text("no ledger, but a letter to a friend" * 100)
+    app = create_app(
+        ChatNestConfig(provider="scripted", store=f"sqlite:///{tmp_path / 'notes.db'}")
+    )
+    with pytest.raises(ExceptionGroup) as refused:
+        async with app.lifespan():
+            raise AssertionError("it has started")
+
+    assert refused.group_contains(ConfigurationError, match=r"notes\.db is no SQLite database")

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chatnest.adapters.storage import MemoryStore
-from chatnest.app import ledger_commands
+from chatnest.app import cli_shared
 from chatnest.app.cli import commands
 from chatnest.domain.budget import Account, BudgetRule, Hold
 from chatnest.domain.closing import Settlement
@@ -80,5 +80,5 @@ def runner(store: SharedStore, folder: Path, patch: pytest.MonkeyPatch) -> Run:
         Path("chatnest.toml").write_text(file, "utf-8")
         return CliRunner().invoke(commands, list(arguments))
 
-    patch.setattr(ledger_commands, "open_store", opened)
+    patch.setattr(cli_shared, "open_store", opened)
     return run

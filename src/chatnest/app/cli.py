@@ -6,11 +6,18 @@ code 2; ``chatnest check``, whose answer it is, ends with 1.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from chatnest.app.cli_shared import CommandError, Commands, load_settings, server_options
+from chatnest.app.cli_shared import (
+    CommandError,
+    Commands,
+    ask_store,
+    load_settings,
+    server_options,
+)
 from chatnest.app.config import ChatNestConfig, KeyConfig
 from chatnest.app.config_checks import warnings
 from chatnest.app.config_summary import summary
@@ -18,9 +25,10 @@ from chatnest.app.keys import key_digest, new_key
 from chatnest.app.ledger_commands import ledger_commands, usage_command
 from chatnest.app.provider_choice import PROVIDERS, ProviderChoice, choose_provider
 from chatnest.app.settings_tree import checked_value, field_type
-from chatnest.app.store_choice import choose_store
+from chatnest.app.store_choice import StoreChoice, choose_store
 from chatnest.app.version import installed_version
-from chatnest.domain.errors import ConfigurationError
+from chatnest.domain.errors import ConfigurationError, StoreUnavailableError
+from chatnest.domain.ledger import Change, Keys
 
 QUESTION = '{"messages":[{"id":"1","role":"user","content":"What is the capital of France?"}]}'
 
@@ -41,6 +49,7 @@ def serve_command(config: Path | None, **flags: object) -> None:
     configure_logging(settings)
     for warning in warnings(settings):
         click.echo(f"chatnest: {warning}", err=True)
+    _meet_ledger(choose_store(settings))
     serve(settings, lambda url: click.echo(greeting(settings, choice, url)))
 
 
@@ -76,6 +85,16 @@ def key_command(name: str) -> None:
     click.echo(f"The key of {name}, to be given to it alone:\n\n  {key}\n")
     click.echo("For chatnest.toml, which keeps only its hash:\n")
     click.echo(f'[[auth.keys]]\nname = "{name}"\nsha256 = "{key_digest(key).hex()}"')
+
+
+def _meet_ledger(choice: StoreChoice) -> None:
+    """Refuse a ledger that is none to work with before a server is announced.
+
+    One that does not answer may come yet: until then the server refuses chats.
+    """
+    if choice.is_shared:
+        with suppress(StoreUnavailableError):
+            ask_store(choice, lambda store: store.transact(Keys(), lambda rows: Change(None)))
 
 
 commands.add_command(ledger_commands)

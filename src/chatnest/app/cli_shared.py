@@ -1,16 +1,21 @@
 """What the commands share: the flags that change settings, and how an error is told."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from chatnest.adapters.clock import SystemClock
+from chatnest.adapters.randomness import SystemRandomness
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.settings_sources import load
-from chatnest.app.store_choice import user_store_url
+from chatnest.app.store_choice import StoreChoice, open_store, user_store_url
 from chatnest.domain.errors import ChatNestError, ConfigurationError
+from chatnest.domain.ports import LedgerStore
 
+T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -65,6 +70,24 @@ def server_options(command: C) -> C:
     ):
         command = option(command)
     return store_options(command)
+
+
+def ask_store(choice: StoreChoice, question: Callable[[LedgerStore], Awaitable[T]]) -> T:
+    """What the store answers to *question*; it is opened and closed for that.
+
+    Raises:
+        ConfigurationError: the ledger is none that this version can work with.
+        StoreUnavailableError: the store did not answer.
+    """
+
+    async def ask() -> T:
+        store = open_store(choice, SystemClock(), SystemRandomness())
+        try:
+            return await question(store)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(ask())
 
 
 def load_settings(file: Path | None, flags: Mapping[str, object]) -> ChatNestConfig:

@@ -4,7 +4,6 @@ They open the store that the configuration names, beside the servers that use it
 read whole before anything is printed.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -15,12 +14,11 @@ from typing import TypeVar
 import click
 import msgspec
 
-from chatnest.adapters.clock import SystemClock
-from chatnest.adapters.randomness import SystemRandomness
 from chatnest.app.cli_shared import (
     CommandError,
     Commands,
     ConfigurationCommandError,
+    ask_store,
     load_settings,
     store_options,
 )
@@ -39,7 +37,7 @@ from chatnest.app.ledger_report import (
     usage_row,
     usage_table,
 )
-from chatnest.app.store_choice import StoreChoice, StoreKind, choose_store, open_store
+from chatnest.app.store_choice import StoreChoice, StoreKind, choose_store
 from chatnest.domain.audit import Grouping, Recount, UsageSummary, UsageTotal
 from chatnest.domain.budget import Account, AccountKey, Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
@@ -73,16 +71,9 @@ class _Ledger:
             # Opening would make an empty one: where a name is misspelt, all would seem well.
             raise CommandError(f"there is no ledger at {self.choice.shown}; a server makes it.")
         try:
-            return asyncio.run(self._ask(question))
+            return ask_store(self.choice, question)
         except StoreUnavailableError as error:
             raise CommandError(f"{self.choice.shown}: {error}") from error
-
-    async def _ask(self, question: Callable[[LedgerStore], Awaitable[T]]) -> T:
-        store = open_store(self.choice, SystemClock(), SystemRandomness())
-        try:
-            return await question(store)
-        finally:
-            await store.aclose()
 
 
 @click.group("ledger", cls=Commands)
