@@ -30,7 +30,7 @@ class Place:
 
     def store(self) -> LedgerStore:
         """A store on this ledger, as a process of a fleet has one."""
-        clock, randomness = SystemClock(), SystemRandomness()
+        clock, randomness = SystemClock(), SystemRandomness(SystemClock())
         match self.kind:
             case "memory":
                 return MemoryStore(clock)

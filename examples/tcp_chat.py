@@ -41,7 +41,7 @@ def create_service(policy: ChatPolicy) -> ChatService:
         counter=BpeTokenCounter(),
         prices=PUBLISHED,
         clock=clock,
-        randomness=SystemRandomness(),
+        randomness=SystemRandomness(SystemClock()),
         observer=LogObserver(),
         policy=policy,
     )

@@ -4,24 +4,41 @@ import re
 
 import pytest
 
+from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.randomness import SystemRandomness
 from chatnest.domain.ports import Randomness
+from chatnest.testing.clock import ManualClock
 from chatnest.testing.randomness import FixedRandomness
 
 
 def test_both_are_sources_of_chance() -> None:
-    sources: list[Randomness] = [SystemRandomness(), FixedRandomness()]
+    sources: list[Randomness] = [SystemRandomness(SystemClock()), FixedRandomness()]
     assert len(sources) == 2
 
 
 def test_an_id_is_new_and_made_of_url_safe_characters() -> None:
-    ids = {source.new_id() for source in (SystemRandomness(), SystemRandomness()) for _ in "x" * 99}
+    ids = {
+        source.new_id()
+        for source in (SystemRandomness(SystemClock()), SystemRandomness(SystemClock()))
+        for _ in "x" * 99
+    }
     assert len(ids) == 2 * 99
     assert all(re.fullmatch(r"chat_[0-9a-f]{32}", id_) for id_ in ids)
 
 
+def test_ids_sort_in_the_order_of_their_making_to_the_millisecond() -> None:
+    clock = ManualClock()
+    source = SystemRandomness(clock)
+    ids = []
+    for _ in range(50):
+        ids.append(source.new_id())
+        clock.advance(1_000)
+
+    assert ids == sorted(ids)
+
+
 def test_fractions_are_spread_over_zero_to_one() -> None:
-    fractions = [SystemRandomness().fraction() for _ in range(1_000)]
+    fractions = [SystemRandomness(SystemClock()).fraction() for _ in range(1_000)]
     assert all(0 <= fraction < 1 for fraction in fractions)
     # The chance that none of a thousand lies in one given half is 2 to the minus 1,000.
     assert min(fractions) < 0.5 < max(fractions)

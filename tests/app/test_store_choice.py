@@ -23,7 +23,7 @@ MEMORY, SQLITE, POSTGRES, REDIS = StoreKind
 
 
 def opened(url: str) -> LedgerStore:
-    return open_store(read_store_url(url), SystemClock(), SystemRandomness())
+    return open_store(read_store_url(url), SystemClock(), SystemRandomness(SystemClock()))
 
 
 def refusal(url: str) -> str:

@@ -22,7 +22,9 @@ pytest_plugins = ["tests.support.postgres_fixtures"]
 async def opened(
     url: str, ledger: str, limits: CommitLimits | None = None
 ) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, SystemClock(), SystemRandomness(), ledger=ledger, limits=limits)
+    store = PostgresStore(
+        url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger, limits=limits
+    )
     try:
         yield store
     finally:

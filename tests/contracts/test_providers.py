@@ -61,7 +61,7 @@ class TestLocalProvider(ProviderContract):
 
     @pytest.fixture(scope="class")
     async def provider(self) -> AsyncIterator[ChatProvider]:
-        provider = LocalProvider(SystemRandomness())
+        provider = LocalProvider(SystemRandomness(SystemClock()))
         yield provider
         await provider.aclose()
 
@@ -69,7 +69,7 @@ class TestLocalProvider(ProviderContract):
     async def failing(self, tmp_path: Path) -> AsyncIterator[ChatProvider]:
         weights = tmp_path / "broken.gguf"
         weights.write_bytes(b"not a model")
-        provider = LocalProvider(SystemRandomness(), model_path=weights)
+        provider = LocalProvider(SystemRandomness(SystemClock()), model_path=weights)
         yield provider
         await provider.aclose()
 

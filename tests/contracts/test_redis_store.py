@@ -22,7 +22,9 @@ pytest_plugins = ["tests.support.redis_fixtures"]
 async def opened(
     url: str, ledger: str, limits: CommitLimits | None = None
 ) -> AsyncIterator[RedisStore]:
-    store = RedisStore(url, SystemClock(), SystemRandomness(), ledger=ledger, limits=limits)
+    store = RedisStore(
+        url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger, limits=limits
+    )
     try:
         yield store
     finally:

@@ -25,13 +25,13 @@ async def server() -> AsyncIterator[RowsServer]:
 class TestRowsStore(LedgerStoreContract):
     @pytest.fixture
     async def store(self, server: RowsServer) -> AsyncIterator[LedgerStore]:
-        store = RowsStore(server.port, SystemClock(), SystemRandomness())
+        store = RowsStore(server.port, SystemClock(), SystemRandomness(SystemClock()))
         yield store
         await store.aclose()
 
     @pytest.fixture
     async def other_store(self, server: RowsServer) -> AsyncIterator[LedgerStore]:
-        store = RowsStore(server.port, SystemClock(), SystemRandomness())
+        store = RowsStore(server.port, SystemClock(), SystemRandomness(SystemClock()))
         yield store
         await store.aclose()
 
@@ -45,13 +45,13 @@ class TestRowsStoreUnderFaults(LedgerFaultsContract):
     @pytest.fixture
     async def store(self, proxy: TcpProxy) -> AsyncIterator[LedgerStore]:
         limits = CommitLimits(answer_us=500_000)
-        store = RowsStore(proxy.port, SystemClock(), SystemRandomness(), limits)
+        store = RowsStore(proxy.port, SystemClock(), SystemRandomness(SystemClock()), limits)
         yield store
         await store.aclose()
 
     @pytest.fixture
     async def direct(self, server: RowsServer) -> AsyncIterator[LedgerStore]:
-        store = RowsStore(server.port, SystemClock(), SystemRandomness())
+        store = RowsStore(server.port, SystemClock(), SystemRandomness(SystemClock()))
         yield store
         await store.aclose()
 

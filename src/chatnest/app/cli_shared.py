@@ -81,7 +81,7 @@ def ask_store(choice: StoreChoice, question: Callable[[LedgerStore], Awaitable[T
     """
 
     async def ask() -> T:
-        store = open_store(choice, SystemClock(), SystemRandomness())
+        store = open_store(choice, SystemClock(), SystemRandomness(SystemClock()))
         try:
             return await question(store)
         finally:

@@ -109,7 +109,7 @@ def _provider_name(config: ChatNestConfig) -> str:
 class _Graph(containers.DeclarativeContainer):
     config = providers.Dependency(instance_of=ChatNestConfig)
     clock = providers.Singleton(SystemClock)
-    randomness = providers.Singleton(SystemRandomness)
+    randomness = providers.Singleton(SystemRandomness, clock)
     store = providers.Singleton(_store, config, clock, randomness)
     provider = providers.Selector(
         providers.Callable(_provider_name, config),

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers.local import LOCAL_MODEL, LocalProvider
 from chatnest.adapters.randomness import SystemRandomness
 from chatnest.domain.errors import ConfigurationError, Failure, FailureKind, ProviderError
@@ -53,7 +54,7 @@ def port_of(server: psutil.Process) -> int:
 async def running() -> AsyncIterator[tuple[LocalProvider, psutil.Process]]:
     """A provider whose server answers one call at a time, and that server."""
     before = set(servers())
-    provider = LocalProvider(SystemRandomness(), parallel=1)
+    provider = LocalProvider(SystemRandomness(SystemClock()), parallel=1)
     await events_of(provider, call("Hi", 1))
     (server,) = set(servers()) - before
     yield provider, server
@@ -73,7 +74,7 @@ def server(running: tuple[LocalProvider, psutil.Process]) -> psutil.Process:
 @pytest.fixture
 async def own() -> AsyncIterator[LocalProvider]:
     """A provider for tests that harm its server."""
-    provider = LocalProvider(SystemRandomness(), context_window=256)
+    provider = LocalProvider(SystemRandomness(SystemClock()), context_window=256)
     yield provider
     await provider.aclose()
 
@@ -251,7 +252,7 @@ from chatnest.domain.messages import Message, Role
 from chatnest.domain.ports import ProviderCall
 
 async def main():
-    provider = LocalProvider(SystemRandomness())
+    provider = LocalProvider(SystemRandomness(SystemClock()))
     call = ProviderCall("r", LOCAL_MODEL, (Message(Role.USER, "Hi"),), 1)
     async with provider.stream(call) as batches:
         await anext(batches)

@@ -30,7 +30,7 @@ SECRET = "hunter2"
 
 @asynccontextmanager
 async def opened(url: str, ledger: str = "chatnest") -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, SystemClock(), SystemRandomness(), ledger=ledger)
+    store = PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     try:
         yield store
     finally:
@@ -58,14 +58,16 @@ async def error_of(store: PostgresStore) -> ChatNestError:
 )
 def test_a_url_that_cannot_be_read_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read") as caught:
-        PostgresStore(url, SystemClock(), SystemRandomness())
+        PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()))
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("ledger", ["", "a b", 'a"b', "a.b", "1a", "é", "a" * 64])
 def test_a_name_that_is_none_of_a_schema_is_refused_at_once(ledger: str) -> None:
     with pytest.raises(ConfigurationError, match="name"):
-        PostgresStore("postgresql://h/db", SystemClock(), SystemRandomness(), ledger=ledger)
+        PostgresStore(
+            "postgresql://h/db", SystemClock(), SystemRandomness(SystemClock()), ledger=ledger
+        )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_name_that_is_none_of_a_schema_is_refused_at_once(ledger: str) -> None
     ],
 )
 def test_a_url_of_libpq_is_taken_and_nothing_is_connected_to(url: str) -> None:
-    PostgresStore(url, SystemClock(), SystemRandomness())
+    PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()))
 
 
 async def test_nobody_listening_is_unavailable() -> None:

@@ -40,14 +40,15 @@ async def url(postgres_url: str, ledger: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def store(url: str, ledger: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, SystemClock(), SystemRandomness(), ledger=ledger)
+    store = PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     yield store
     await store.aclose()
 
 
 async def test_many_that_start_at_once_make_the_tables_once(url: str, ledger: str) -> None:
     stores = [
-        PostgresStore(url, SystemClock(), SystemRandomness(), ledger=ledger) for _ in range(8)
+        PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
+        for _ in range(8)
     ]
     try:
         await at_once(*(store.transact(*WRITE) for store in stores))
@@ -108,7 +109,7 @@ async def test_who_may_not_make_tables_may_use_those_that_there_are(
     own_postgres: OwnPostgres,
 ) -> None:
     url = own_postgres.url_at(own_postgres.port, "clerk")
-    store = PostgresStore(url, SystemClock(), SystemRandomness())
+    store = PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()))
     async with connected(own_postgres.url) as connection:
         await connection.execute("CREATE ROLE clerk LOGIN")
         with pytest.raises(ConfigurationError, match="Grant it CREATE"):
@@ -128,7 +129,7 @@ async def test_who_may_not_make_tables_may_use_those_that_there_are(
 async def test_who_owns_the_schema_may_make_its_tables(own_postgres: OwnPostgres) -> None:
     """Without the right to make schemas."""
     url = own_postgres.url_at(own_postgres.port, "owner")
-    store = PostgresStore(url, SystemClock(), SystemRandomness())
+    store = PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()))
     async with connected(own_postgres.url) as connection:
         await connection.execute("CREATE ROLE owner LOGIN")
         await connection.execute("CREATE SCHEMA chatnest AUTHORIZATION owner")

@@ -52,7 +52,8 @@ async def url(postgres_url: str, ledger: str) -> AsyncIterator[str]:
 async def servers(url: str, ledger: str) -> AsyncIterator[Sequence[PostgresServer]]:
     """Three processes, as far as PostgreSQL can see."""
     servers = [
-        PostgresServer(url, SystemClock(), SystemRandomness(), ledger=ledger) for _ in range(3)
+        PostgresServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
+        for _ in range(3)
     ]
     yield servers
     for server in servers:
@@ -61,7 +62,7 @@ async def servers(url: str, ledger: str) -> AsyncIterator[Sequence[PostgresServe
 
 @pytest.fixture
 async def store(url: str, ledger: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, SystemClock(), SystemRandomness(), ledger=ledger)
+    store = PostgresStore(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     yield store
     await store.aclose()
 
@@ -206,7 +207,8 @@ async def test_opposite_orders_over_several_pools_never_deadlock(
 
     back = Keys(named.accounts[::-1], named.rates[::-1], named.holds[::-1])
     servers = [
-        UnforgivingServer(url, SystemClock(), SystemRandomness(), ledger=ledger) for _ in range(3)
+        UnforgivingServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
+        for _ in range(3)
     ]
     ledgers = [CompareAndSetLedger(server) for server in servers]
     try:
@@ -338,7 +340,7 @@ async def test_readers_of_history_leave_connections_for_steps(store: PostgresSto
 
 async def test_a_server_that_restarts_under_load_is_found_again(own_postgres: OwnPostgres) -> None:
     """Nobody has to do anything but to try again; the pool's dead connections are dropped."""
-    store = PostgresStore(own_postgres.url, SystemClock(), SystemRandomness())
+    store = PostgresStore(own_postgres.url, SystemClock(), SystemRandomness(SystemClock()))
     acknowledged = unknown = 0
 
     async def add(times: int) -> None:
@@ -371,7 +373,7 @@ async def test_what_was_answered_is_on_the_disk_whatever_the_server_was_told(
     for default, used in (("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")):
         async with connected(own_postgres.url) as connection:
             await connection.execute(f"ALTER ROLE postgres SET synchronous_commit = {default}")
-        server = PostgresServer(own_postgres.url, SystemClock(), SystemRandomness())
+        server = PostgresServer(own_postgres.url, SystemClock(), SystemRandomness(SystemClock()))
         async with server._link.connection() as connection:
             assert await connection.fetchval("SHOW synchronous_commit") == used
         await server.aclose()

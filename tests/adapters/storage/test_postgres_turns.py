@@ -32,8 +32,10 @@ class OvertakenServer(PostgresServer):
     """One whose every commit is overtaken by *rival*, unless the rival has to wait."""
 
     def __init__(self, url: str, ledger: str, *, has_turns: bool) -> None:
-        super().__init__(url, SystemClock(), SystemRandomness(), ledger=ledger)
-        self.rival = PostgresServer(url, SystemClock(), SystemRandomness(), ledger=ledger)
+        super().__init__(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
+        self.rival = PostgresServer(
+            url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger
+        )
         self._rivals_ledger = CompareAndSetLedger(self.rival)
         self._has_turns = has_turns
         self._is_alone = False
@@ -63,7 +65,7 @@ async def url(postgres_url: str, ledger: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def server(url: str, ledger: str) -> AsyncIterator[PostgresServer]:
-    server = PostgresServer(url, SystemClock(), SystemRandomness(), ledger=ledger)
+    server = PostgresServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     yield server
     await server.aclose()
 
@@ -104,7 +106,7 @@ async def waiting_for_locks(url: str, ledger: str) -> int:
 async def test_while_a_turn_is_open_others_wait_and_its_owner_writes(
     url: str, ledger: str, server: PostgresServer
 ) -> None:
-    other = PostgresServer(url, SystemClock(), SystemRandomness(), ledger=ledger)
+    other = PostgresServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     try:
         await CompareAndSetLedger(other).transact(*ADD)
         async with server.turn():
@@ -143,7 +145,7 @@ async def test_a_turn_ends_when_its_owner_dies(
     url: str, ledger: str, server: PostgresServer
 ) -> None:
     """As the server sees it: the connection is gone. The owner is told when it goes on."""
-    other = PostgresServer(url, SystemClock(), SystemRandomness(), ledger=ledger)
+    other = PostgresServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
 
     async def die_in_turn() -> None:
         async with server.turn(), connected(url) as connection:

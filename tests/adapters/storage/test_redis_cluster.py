@@ -80,7 +80,7 @@ async def test_a_ledger_is_found_on_whichever_node_it_is(
 ) -> None:
     url = f"{scheme}://127.0.0.1:{nodes[0].port}"
     name = ledger_on(is_on_second)
-    store = RedisStore(url, SystemClock(), SystemRandomness(), ledger=name)
+    store = RedisStore(url, SystemClock(), SystemRandomness(SystemClock()), ledger=name)
     try:
         hold = await admitted(store, call("h", DAY))
         assert [due.id for due in await store.due_holds(hold.expires_at, 9)] == ["h"]
@@ -95,7 +95,9 @@ async def test_a_ledger_is_found_on_whichever_node_it_is(
 
 async def test_a_ledger_that_moves_is_followed(nodes: tuple[Node, Node]) -> None:
     first, second = nodes
-    store = RedisStore(second.url, SystemClock(), SystemRandomness(), ledger=ledger_on(True))
+    store = RedisStore(
+        second.url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger_on(True)
+    )
     add = Keys((LEFT,)), adding_to(LEFT, 1)
     try:
         assert await store.transact(*add) == 1
@@ -120,7 +122,10 @@ async def move(ledger: str, source: Node, target: Node) -> None:
 
 async def test_a_cluster_has_one_database(nodes: tuple[Node, Node]) -> None:
     store = RedisStore(
-        f"redis://127.0.0.1:{nodes[0].port}/1", SystemClock(), SystemRandomness(), ledger="any"
+        f"redis://127.0.0.1:{nodes[0].port}/1",
+        SystemClock(),
+        SystemRandomness(SystemClock()),
+        ledger="any",
     )
     with pytest.raises(ConfigurationError, match="database"):
         await store.transact(Keys((LEFT,)), adding_to(LEFT, 1))

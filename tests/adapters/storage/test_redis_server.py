@@ -51,7 +51,7 @@ async def opened(ledger: str) -> AsyncIterator[Opened]:
     stores: list[RedisStore] = []
 
     def opened(url: str) -> RedisStore:
-        store = RedisStore(url, SystemClock(), SystemRandomness(), ledger=ledger)
+        store = RedisStore(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
         stores.append(store)
         return store
 

@@ -39,7 +39,7 @@ LATE = NOON + LEASE_US
 
 @pytest.fixture
 async def store(redis_url: str, ledger: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(redis_url, SystemClock(), SystemRandomness(), ledger=ledger)
+    store = RedisStore(redis_url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     yield store
     await store.aclose()
     await drop_ledger(redis_url, ledger)
@@ -114,7 +114,7 @@ async def test_history_that_is_rewritten_meanwhile_is_not_guessed(
 async def test_a_server_that_was_lost_meanwhile_may_be_another_one(
     small_pages: None, own_redis: OwnRedis
 ) -> None:
-    store = RedisStore(own_redis.url, SystemClock(), SystemRandomness())
+    store = RedisStore(own_redis.url, SystemClock(), SystemRandomness(SystemClock()))
     ended = [closed(open_hold(f"h{index}", NOON)) for index in range(8)]
     await store.transact(*writing(holds=ended))
     pages = store.snapshot()

@@ -44,9 +44,11 @@ class OvertakenServer(RedisServer):
     """One whose every commit is overtaken by *rival*, unless the rival is told to wait."""
 
     def __init__(self, url: str, ledger: str, *, has_turns: bool) -> None:
-        super().__init__(url, SystemClock(), SystemRandomness(), ledger=ledger)
+        super().__init__(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
         self._rival_clock = WaitingClock()
-        self.rival = RedisServer(url, self._rival_clock, SystemRandomness(), ledger=ledger)
+        self.rival = RedisServer(
+            url, self._rival_clock, SystemRandomness(SystemClock()), ledger=ledger
+        )
         self._rivals_ledger = CompareAndSetLedger(self.rival)
         self._has_turns = has_turns
         self.rivals: list[asyncio.Task[int]] = []
@@ -74,7 +76,7 @@ async def clean(redis_url: str, ledger: str) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def server(clean: None, redis_url: str, ledger: str) -> AsyncIterator[RedisServer]:
-    server = RedisServer(redis_url, SystemClock(), SystemRandomness(), ledger=ledger)
+    server = RedisServer(redis_url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     yield server
     await server.aclose()
 
@@ -102,7 +104,7 @@ async def test_while_one_has_its_turn_others_read_and_do_not_write(
     server: RedisServer, redis_url: str, ledger: str
 ) -> None:
     clock = WaitingClock()
-    other = RedisServer(redis_url, clock, SystemRandomness(), ledger=ledger)
+    other = RedisServer(redis_url, clock, SystemRandomness(SystemClock()), ledger=ledger)
     async with server.turn():
         writing = asyncio.ensure_future(CompareAndSetLedger(other).transact(*ADD))
         await clock.waited.wait()
@@ -114,7 +116,7 @@ async def test_while_one_has_its_turn_others_read_and_do_not_write(
 
 async def test_two_turns_do_not_overlap(server: RedisServer, redis_url: str, ledger: str) -> None:
     clock = WaitingClock()
-    other = RedisServer(redis_url, clock, SystemRandomness(), ledger=ledger)
+    other = RedisServer(redis_url, clock, SystemRandomness(SystemClock()), ledger=ledger)
     order: list[str] = []
 
     async def follow() -> None:
@@ -160,7 +162,7 @@ async def test_who_waits_too_long_for_others_is_told_so(
     clean: None, redis_url: str, ledger: str
 ) -> None:
     clock = ManualClock()
-    patient = RedisServer(redis_url, clock, SystemRandomness(), ledger=ledger)
+    patient = RedisServer(redis_url, clock, SystemRandomness(SystemClock()), ledger=ledger)
     async with Redis.from_url(redis_url) as client:
         await client.set(f"{{{ledger}}}:schema", "1")
         await client.set(f"{{{ledger}}}:turn", "another's")

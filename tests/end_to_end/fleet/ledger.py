@@ -129,7 +129,9 @@ class Ledger:
 
     def _opened(self) -> LedgerStore:
         if self._store is None:
-            self._store = open_store(read_store_url(self.url), SystemClock(), SystemRandomness())
+            self._store = open_store(
+                read_store_url(self.url), SystemClock(), SystemRandomness(SystemClock())
+            )
         return self._store
 
     async def _holds(self, condition: Callable[[Books], bool], since: int) -> bool:
