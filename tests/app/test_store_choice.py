@@ -187,19 +187,21 @@ class TestOpening:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(
-        ("url", "module", "name", "arguments"),
+        ("url", "store", "arguments"),
         [
-            ("sqlite:////a%20b/l.db", "sqlite", "SqliteStore", (("/a b/l.db",), {})),
+            (
+                "sqlite:////a%20b/l.db",
+                "chatnest.app.store_choice.SqliteStore",
+                (("/a b/l.db",), {}),
+            ),
             (
                 "postgres://u:p@h/d?ledger=shop&sslmode=require",
-                "postgres",
-                "PostgresStore",
+                "chatnest.adapters.storage.postgres.PostgresStore",
                 (("postgresql://u:p@h/d?sslmode=require",), {"ledger": "shop"}),
             ),
             (
                 "valkeys://h/1?ledger=shop",
-                "redis",
-                "RedisStore",
+                "chatnest.adapters.storage.redis.RedisStore",
                 (("rediss://h/1",), {"ledger": "shop"}),
             ),
         ],
@@ -207,8 +209,7 @@ class TestOpening:
     def test_a_store_is_given_its_address_and_its_ledger(
         self,
         url: str,
-        module: str,
-        name: str,
+        store: str,
         arguments: tuple[tuple[str], dict[str, str]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -217,7 +218,7 @@ class TestOpening:
         def make(address: str, *rest: object, **options: object) -> None:
             made.append(((address,), options))
 
-        monkeypatch.setattr(f"chatnest.adapters.storage.{module}.{name}", make)
+        monkeypatch.setattr(store, make)
         opened(url)
         assert made == [arguments]
 

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import platformdirs
 
-from chatnest.adapters.storage import MemoryStore
+from chatnest.adapters.storage import MemoryStore, SqliteStore
 from chatnest.app.config import ChatNestConfig, without_credentials
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.ports import Clock, LedgerStore, Randomness
@@ -149,15 +149,13 @@ def open_store(choice: StoreChoice, clock: Clock, randomness: Randomness) -> Led
         ConfigurationError: its driver is not installed.
     """
     choice.require()
-    # Each is imported when it is chosen: a driver is slow to import, and may not be installed.
     match choice.kind:
         case StoreKind.MEMORY:
             return MemoryStore(clock)
         case StoreKind.SQLITE:
-            from chatnest.adapters.storage.sqlite import SqliteStore
-
             return SqliteStore(choice.address, clock)
         case StoreKind.POSTGRES:
+            # Its driver is slow to import, and may not be installed; so is the next one's.
             from chatnest.adapters.storage.postgres import PostgresStore
 
             return PostgresStore(choice.address, clock, randomness, ledger=choice.ledger)
