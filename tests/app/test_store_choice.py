@@ -186,13 +186,28 @@ class TestOpening:
         asyncio.run(store.aclose())
         assert list(tmp_path.iterdir()) == []
 
+    def test_the_users_own_folder_is_made_for_this_user_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        asyncio.run(opened(store_choice.user_store_url()).aclose())
+        assert (tmp_path / "data" / "chatnest").stat().st_mode & 0o777 == 0o700
+
+    def test_a_users_folder_that_cannot_be_made_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "data").write_text("no folder")
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        with pytest.raises(ConfigurationError, match=r"cannot be made .* with --store sqlite:"):
+            opened(store_choice.user_store_url())
+
     @pytest.mark.parametrize(
         ("url", "store", "arguments"),
         [
             (
                 "sqlite:////a%20b/l.db",
                 "chatnest.app.store_choice.SqliteStore",
-                (("/a b/l.db",), {}),
+                ((Path("/a b/l.db"),), {}),
             ),
             (
                 "postgres://u:p@h/d?ledger=shop&sslmode=require",
@@ -210,12 +225,12 @@ class TestOpening:
         self,
         url: str,
         store: str,
-        arguments: tuple[tuple[str], dict[str, str]],
+        arguments: tuple[tuple[str | Path], dict[str, str]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         made: list[object] = []
 
-        def make(address: str, *rest: object, **options: object) -> None:
+        def make(address: str | Path, *rest: object, **options: object) -> None:
             made.append(((address,), options))
 
         monkeypatch.setattr(store, make)

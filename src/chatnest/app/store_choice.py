@@ -113,7 +113,7 @@ def choose_store(config: ChatNestConfig) -> StoreChoice:
 
 def user_store_url() -> str:
     """Where the commands keep accounts unless they are told otherwise: a file of this user."""
-    return sqlite_url(platformdirs.user_data_path("chatnest", appauthor=False) / "ledger.db")
+    return sqlite_url(_user_file())
 
 
 def sqlite_url(file: Path) -> str:
@@ -146,14 +146,14 @@ def open_store(choice: StoreChoice, clock: Clock, randomness: Randomness) -> Led
     """The store itself; it connects to nothing until it is first used.
 
     Raises:
-        ConfigurationError: its driver is not installed.
+        ConfigurationError: its driver is not installed, or the user's folder cannot be made.
     """
     choice.require()
     match choice.kind:
         case StoreKind.MEMORY:
             return MemoryStore(clock)
         case StoreKind.SQLITE:
-            return SqliteStore(choice.address, clock)
+            return SqliteStore(_in_a_folder(Path(choice.address)), clock)
         case StoreKind.POSTGRES:
             # Its driver is slow to import, and may not be installed; so is the next one's.
             from chatnest.adapters.storage.postgres import PostgresStore
@@ -163,6 +163,23 @@ def open_store(choice: StoreChoice, clock: Clock, randomness: Randomness) -> Led
             from chatnest.adapters.storage.redis import RedisStore
 
             return RedisStore(choice.address, clock, randomness, ledger=choice.ledger)
+
+
+def _user_file() -> Path:
+    return platformdirs.user_data_path("chatnest", appauthor=False) / "ledger.db"
+
+
+def _in_a_folder(file: Path) -> Path:
+    """*file*, after making the user's own data folder for it: any other folder must be there."""
+    if file == _user_file():
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(
+                f"the folder of your own data, {file.parent}, cannot be made ({error.strerror}). "
+                "Choose another place with --store sqlite:////path/ledger.db"
+            ) from error
+    return file
 
 
 def _in_memory(rest: str) -> StoreChoice:

@@ -246,6 +246,7 @@ async def test_weights_that_cannot_be_loaded_fail_the_call_and_cost_nothing(tmp_
 
 DYING_PARENT = """
 import asyncio, os, psutil
+from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers.local import LOCAL_MODEL, LocalProvider
 from chatnest.adapters.randomness import SystemRandomness
 from chatnest.domain.messages import Message, Role
