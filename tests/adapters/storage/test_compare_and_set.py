@@ -26,6 +26,7 @@ from chatnest.testing.ledger_cases import NOON, closed, open_hold, read, writing
 from chatnest.testing.ledger_races import LEFT, RIGHT, adding_to
 
 OTHER = AccountKey("other", Unit.TOKENS, Period.DAY, NOON)
+THIRD = AccountKey("third", Unit.TOKENS, Period.DAY, NOON)
 
 
 class DictServer:
@@ -226,13 +227,55 @@ async def test_open_holds_are_remembered_and_closed_ones_are_not(
 async def test_what_was_not_used_for_longest_is_no_longer_remembered(
     ledger: CompareAndSetLedger, server: DictServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare_and_set, "_REMEMBERED_ROWS", 2)
-    for key in (LEFT, RIGHT, LEFT, OTHER):
+    monkeypatch.setattr(compare_and_set, "_GENERATION", 2)
+    for key in (LEFT, RIGHT, LEFT, OTHER, THIRD):
         await ledger.transact(*writing([Account(key, None)]))
     asked = len(server.asked)
     for key in (LEFT, RIGHT):
         assert key in (await read(ledger, Keys((key,)))).accounts
     assert server.asked[asked:] == [{LEFT: "v3"}, {}, {RIGHT: "v2"}]
+
+
+async def test_a_row_that_is_only_read_stays_remembered(
+    ledger: CompareAndSetLedger, server: DictServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_and_set, "_GENERATION", 2)
+    for key in (LEFT, RIGHT):
+        await ledger.transact(*writing([Account(key, None)]))
+    for _ in range(2):
+        await read(ledger, Keys((LEFT,)))
+    assert server.asked[2:] == [{LEFT: "v1"}, {LEFT: "v1"}]
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_of_each_kind_two_generations_are_remembered_at_the_most(
+    ledger: CompareAndSetLedger,
+    server: DictServer,
+    monkeypatch: pytest.MonkeyPatch,
+    writes: bool,
+) -> None:
+    monkeypatch.setattr(compare_and_set, "_GENERATION", 2)
+    accounts = [Account(replace(OTHER, start=number), None) for number in range(9)]
+    for account in accounts:
+        server.put(account)
+        if writes:
+            await ledger.transact(*writing([account]))
+        else:
+            await read(ledger, Keys((account.key,)))
+    server.asked.clear()
+    await read(ledger, Keys(tuple([account.key for account in accounts])))
+    assert 2 <= len(server.asked[0]) < 4
+
+
+async def test_more_rows_than_are_remembered_can_be_changed_at_once(
+    ledger: CompareAndSetLedger, server: DictServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_and_set, "_GENERATION", 2)
+    accounts = [Account(replace(OTHER, start=number), None) for number in range(9)]
+    server.put(*accounts)
+    await ledger.transact(*writing(accounts))
+    assert len(server.asked) == 2
+    assert {row.version for row in server.rows.values()} == {"v10"}
 
 
 async def test_a_step_that_fails_asks_for_nothing(

@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 
 from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.randomness import SystemRandomness
+from chatnest.adapters.storage.compare_and_set import Committed, Conflict
 from chatnest.adapters.storage.redis import RedisStore
 from chatnest.adapters.storage.redis_link import RedisLink
+from chatnest.adapters.storage.redis_server import RedisServer
 from chatnest.domain.errors import ConfigurationError, StoreUnavailableError
-from chatnest.domain.ledger import Keys, RateKey
+from chatnest.domain.ledger import Change, Keys, RateKey
 from chatnest.domain.rate_limit import RateState
 from chatnest.domain.steps import settle_step
 from chatnest.testing.ledger_cases import (
@@ -114,6 +116,20 @@ async def test_rate_states_end_a_month_after_their_last_write_and_nothing_else_d
     rate = lives.pop(f"{{{ledger}}}:rate:ann:requests")
     assert MONTH_S < rate <= 32 * 86_400
     assert set(lives.values()) == {-1}
+
+
+async def test_a_version_is_compared_to_its_end(
+    store: RedisStore, redis_url: str, ledger: str
+) -> None:
+    await add(store)
+    server = RedisServer(redis_url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
+    named, nothing = Keys((LEFT,)), Change(None)
+    found = await server.commit(named, {}, nothing)
+    assert isinstance(found, Conflict)
+    version = found.current[LEFT].version
+    assert isinstance(await server.commit(named, {LEFT: version[:-1]}, nothing), Conflict)
+    assert isinstance(await server.commit(named, {LEFT: version}, nothing), Committed)
+    await server.aclose()
 
 
 async def test_instants_beyond_what_a_double_can_tell_apart_are_in_order(

@@ -10,11 +10,10 @@ do: a server that came back without its last writes would count to the same numb
 another row.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from chatnest.domain.budget import Account, AccountKey, Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
@@ -25,11 +24,14 @@ from chatnest.domain.rate_limit import RateState
 T = TypeVar("T")
 Key = AccountKey | RateKey | str
 Row = Account | RateState | Hold
+K = TypeVar("K", bound=Key)
+R = TypeVar("R", bound=Row)
 
 # Attempts beside other writers before a turn of its own is taken; in a turn the second one holds.
 _FREE_ATTEMPTS: Final = 2
 _ATTEMPTS_IN_TURN: Final = 5
-_REMEMBERED_ROWS: Final = 20_000
+# Between one and two times so many rows of each kind are remembered.
+_GENERATION: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class CompareAndSetLedger:
 
     def __init__(self, server: CompareAndSetServer) -> None:
         self._server = server
-        self._remembered: OrderedDict[Key, Versioned] = OrderedDict()
+        self._accounts: _Remembered[AccountKey, Account] = _Remembered(Account)
+        self._rates: _Remembered[RateKey, RateState] = _Remembered(RateState)
+        self._holds: _Remembered[str, Hold] = _Remembered(Hold)
         self.due_holds = server.due_holds
         self.closed_holds = server.closed_holds
         self.snapshot = server.snapshot
@@ -103,70 +107,86 @@ class CompareAndSetLedger:
         return change.result
 
     async def _attempt(self, keys: Keys, step: Step[T], attempts: int) -> Change[T] | None:
-        known = self._recall(keys)
         for _ in range(attempts):
-            change = checked(keys, step(_rows(keys, known)))
-            versions = {key: found.version for key, found in known.items()}
+            rows, versions = self._recall(keys)
+            change = checked(keys, step(rows))
             # Whatever becomes of it: what is remembered is compared again the next time.
             match await self._server.commit(keys, versions, change):
                 case Committed(version=version):
-                    self._remember(known, change, version)
+                    self._remember(change, version)
                     return change
                 case Conflict(current=current):
-                    known = dict(current)
-        self._forget(keys)
-        for key, versioned in known.items():
-            self._keep(key, versioned)
+                    self._accounts.correct(keys.accounts, current)
+                    self._rates.correct(keys.rates, current)
+                    self._holds.correct(keys.holds, current)
         return None
 
-    def _recall(self, keys: Keys) -> dict[Key, Versioned]:
+    def _recall(self, keys: Keys) -> tuple[Rows, dict[Key, str]]:
         """The remembered rows; of one that is not remembered it is assumed that there is none.
 
         That is so for the hold of every new call, and the server corrects it where it is not.
         """
-        found: dict[Key, Versioned] = {}
-        for key in _named(keys):
-            if (versioned := self._remembered.get(key)) is not None:
-                found[key] = versioned
-        return found
+        versions: dict[Key, str] = {}
+        rows = Rows(
+            self._accounts.recall(keys.accounts, versions),
+            self._rates.recall(keys.rates, versions),
+            self._holds.recall(keys.holds, versions),
+        )
+        return rows, versions
 
-    def _remember(self, known: Mapping[Key, Versioned], change: Change[Any], version: str) -> None:
-        for key, versioned in known.items():
-            self._keep(key, versioned)
-        for account in change.accounts:
-            self._keep(account.key, Versioned(account, version))
-        for key, state in change.rates:
-            self._keep(key, Versioned(state, version))
-        for hold in change.holds:
-            if hold.state is HoldState.HELD:
-                self._keep(hold.id, Versioned(hold, version))
-            else:  # A closed hold is rarely asked for again.
-                self._remembered.pop(hold.id, None)
-        self._forget(Keys(change.forgotten_accounts, (), change.forgotten_holds))
-        while len(self._remembered) > _REMEMBERED_ROWS:
-            self._remembered.popitem(last=False)
-
-    def _keep(self, key: Key, versioned: Versioned) -> None:
-        self._remembered[key] = versioned
-        self._remembered.move_to_end(key)
-
-    def _forget(self, keys: Keys) -> None:
-        for key in _named(keys):
-            self._remembered.pop(key, None)
+    def _remember(self, change: Change[Any], version: str) -> None:
+        self._accounts.keep([(account.key, account) for account in change.accounts], version)
+        self._rates.keep(change.rates, version)
+        # A closed hold is rarely asked for again.
+        held = [hold for hold in change.holds if hold.state is HoldState.HELD]
+        closed = [hold.id for hold in change.holds if hold.state is not HoldState.HELD]
+        self._holds.keep([(hold.id, hold) for hold in held], version)
+        self._holds.forget(closed)
+        self._accounts.forget(change.forgotten_accounts)
+        self._holds.forget(change.forgotten_holds)
 
 
-def _named(keys: Keys) -> tuple[Key, ...]:
-    return (*keys.accounts, *keys.rates, *keys.holds)
+class _Remembered(Generic[K, R]):
+    """Rows of one *kind* with their versions, in two generations.
 
+    What is used comes to the young one. When that is full it becomes the old one, and the one that
+    was old is forgotten: no order of use is kept up for each row.
+    """
 
-def _rows(keys: Keys, known: Mapping[Key, Versioned]) -> Rows:
-    return Rows(
-        {key: row for key in keys.accounts if isinstance(row := _row(known, key), Account)},
-        {key: row for key in keys.rates if isinstance(row := _row(known, key), RateState)},
-        {key: row for key in keys.holds if isinstance(row := _row(known, key), Hold)},
-    )
+    def __init__(self, kind: type[R]) -> None:
+        self._kind = kind
+        self._young: dict[K, tuple[R, str]] = {}
+        self._old: dict[K, tuple[R, str]] = {}
 
+    def recall(self, keys: Iterable[K], versions: dict[Key, str]) -> dict[K, R]:
+        """The remembered ones of the rows at *keys*; their versions are added to *versions*."""
+        young, old = self._young, self._old
+        rows: dict[K, R] = {}
+        for key in keys:
+            if (found := young.get(key)) is None:
+                if (found := old.pop(key, None)) is None:
+                    continue
+                young[key] = found
+            rows[key], versions[key] = found
+        return rows
 
-def _row(known: Mapping[Key, Versioned], key: Key) -> Row | None:
-    found = known.get(key)
-    return None if found is None else found.row
+    def keep(self, rows: Iterable[tuple[K, R]], version: str) -> None:
+        """Remember *rows*, which were written with *version*."""
+        for key, row in rows:
+            self._young[key] = (row, version)
+        if len(self._young) >= _GENERATION:
+            self._young, self._old = {}, self._young
+
+    def correct(self, keys: Iterable[K], current: Mapping[Key, Versioned]) -> None:
+        """Remember the rows at *keys* as they are in *current*, also where there is none."""
+        self.forget(keys)
+        for key in keys:
+            found = current.get(key)
+            if found is not None and isinstance(found.row, self._kind):
+                self._young[key] = (found.row, found.version)
+
+    def forget(self, keys: Iterable[K]) -> None:
+        """Remember the rows at *keys* no more."""
+        for key in keys:
+            self._young.pop(key, None)
+            self._old.pop(key, None)

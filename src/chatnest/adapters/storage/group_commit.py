@@ -35,7 +35,8 @@ class CommitLimits:
     answer_us: int = 5 * US_PER_S
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: those take twice as long to make, for each step.
+@dataclass(slots=True)
 class _Waiting:
     """A step without an answer; ``alone`` where the engine did not take it among others."""
 
@@ -168,8 +169,9 @@ class GroupCommit:
         if len(batch) == 1:
             _tell(batch[0].done, error)
         else:
-            again = [_Waiting(each.transaction, each.done, each.since_us, True) for each in batch]
-            self._queue.extendleft(reversed(again))
+            for each in batch:
+                each.alone = True
+            self._queue.extendleft(reversed(batch))
 
     async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What the engine answers, if it does so in time."""

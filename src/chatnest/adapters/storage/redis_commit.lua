@@ -1,29 +1,34 @@
 -- Writes the rows of one batch if every row that the batch names is still as it was judged on.
 --
--- KEYS: schema, turn, sequence, rewritten, changes, due, closed; then the named rows.
+-- KEYS: schema, turn, sequence, rewritten, changes, due, closed; then the named rows: accounts,
+--       then rate states, then holds.
 -- ARGV: schema version, own turn or '', length of the ledger's prefix, how many milliseconds rate
---       states live; then for each named row the version that it must have, '' for a row that must
---       be missing, and its new value, '' where it stays, '-' where it goes.
+--       states live; how many rows are accounts and how many rate states; length of the version
+--       that new values begin with, how many rows are written or go; then for each named row the
+--       version that it must have, '' for a row that must be missing; then for each its new value,
+--       '' where it stays, '-' where it goes.
 --
 -- Answers 'written', or having written nothing: 'schema' where the ledger has another one, 'turn'
 -- where another process has its turn, or the values of all named rows where one is not as expected.
 --
 -- Amounts and instants stay strings throughout: Lua's numbers are doubles, exact to 2^53 only.
+-- Other callers wait while this runs, so what it does for each row is little: no pattern is matched
+-- where a position is known, and no string is made that is not stored.
+
+local KEYS, ARGV = KEYS, ARGV
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local FIXED = 7
 local AT_ONCE = 4000 -- What Lua's stack has room for, with room to spare.
+local SPACE = 32
 
 local rows = #KEYS - FIXED
-
-local function expected_at(row) return ARGV[3 + 2 * row] end
-local function value_at(row) return ARGV[4 + 2 * row] end
-
-local writes = 0
-for row = 1, rows do
-  if value_at(row) ~= '' then
-    writes = writes + 1
-  end
-end
+local prefix_length = tonumber(ARGV[3])
+local last_account = tonumber(ARGV[5])
+local last_rate = last_account + tonumber(ARGV[6])
+local version_length, writes = tonumber(ARGV[7]), tonumber(ARGV[8])
+-- Where in ARGV the expected versions and the new values are, less the number of their row.
+local EXPECTED, VALUE = 8, 8 + rows
 
 local ledger = redis.call('MGET', KEYS[1], KEYS[2])
 if ledger[1] ~= ARGV[1] then
@@ -36,16 +41,23 @@ end
 local current = {}
 for from = 1, rows, AT_ONCE do
   local last = math.min(from + AT_ONCE - 1, rows)
-  local values = redis.call('MGET', unpack(KEYS, FIXED + from, FIXED + last))
-  for i = 1, #values do
-    current[from + i - 1] = values[i]
+  local found = redis.call('MGET', unpack(KEYS, FIXED + from, FIXED + last))
+  for i = 1, #found do
+    current[from + i - 1] = found[i]
   end
 end
 
+local function begins_with(value, version)
+  return find(value, version, 1, true) == 1 and byte(value, #version + 1) == SPACE
+end
+
 for row = 1, rows do
-  local expected, value = expected_at(row), current[row]
-  local found = value and string.sub(value, 1, #expected + 1)
-  if (expected == '' and value) or (expected ~= '' and found ~= expected .. ' ') then
+  local expected, value = ARGV[EXPECTED + row], current[row]
+  if expected == '' then
+    if value then
+      return current
+    end
+  elseif not value or not begins_with(value, expected) then
     return current
   end
 end
@@ -58,82 +70,94 @@ end
 -- makes this one fail, before anything is changed.
 local sequence = redis.call('INCRBY', KEYS[3], writes) - writes
 
-local prefix_length = tonumber(ARGV[3])
 local values, gone, changed, forgotten = {}, {}, {}, {}
 local due_added, due_removed, closed_added, closed_removed = {}, {}, {}, {}
 local rewritten = false
 
-local function add(list, item)
-  list[#list + 1] = item
+local function put(key, value)
+  local n = #values
+  values[n + 1] = key
+  values[n + 2] = value
 end
 
--- The state of the hold in *value*, and where it is listed: in KEYS[6] while it is open, by when
--- it is due, and in KEYS[7] by when it was closed; where that is not known, in neither.
-local function place(value, id)
-  local state, instant = string.match(value, '^%S+ (%a+) (%S+) ')
+local function note_change(name)
+  local n = #changed
+  sequence = sequence + 1
+  changed[n + 1] = sequence
+  changed[n + 2] = name
+end
+
+local function drop(key, name)
+  gone[#gone + 1] = key
+  forgotten[#forgotten + 1] = name
+  rewritten = true
+end
+
+-- The state of the hold in *value*, whose version has *length* signs, and what it is listed as: in
+-- KEYS[6] while it is open, by when it is due, and in KEYS[7] by when it was closed; where that is
+-- not known, in neither.
+local function place(value, length, id)
+  local state, instant = match(value, '^(%a+) (%S+) ', length + 2)
   return state, instant ~= '-' and instant .. ':' .. id
 end
 
-local function unlist(value, id)
-  local state, entry = place(value, id)
+local function unlist(state, entry)
   if entry then
-    add(state == 'held' and due_removed or closed_removed, entry)
+    local removed = state == 'held' and due_removed or closed_removed
+    removed[#removed + 1] = entry
   end
 end
 
-local function list(value, id)
-  local state, entry = place(value, id)
+local function list(state, entry)
   if entry then
     local added = state == 'held' and due_added or closed_added
-    add(added, 0)
-    add(added, entry)
+    local n = #added
+    added[n + 1] = '0'
+    added[n + 2] = entry
   end
 end
 
--- Whether *old* and *new* are one row but for the version in front.
-local function alike(old, new)
-  return string.match(old, '^%S+( .*)$') == string.match(new, '^%S+( .*)$')
-end
-
-local function write(row, value)
-  local key, old = KEYS[FIXED + row], current[row]
-  local name = string.sub(key, prefix_length + 1)
-  if string.sub(name, 1, 5) == 'rate:' then
-    redis.call('SET', key, value, 'PX', ARGV[4])
-    return
-  end
-  local id = string.match(name, '^hold:(.*)$')
-  local is_new = true
-  if old and id then
-    unlist(old, id)
-    local state = place(old, id)
-    if state == 'settled' or state == 'released' then
-      is_new = value == '-' or not alike(old, value)
-      rewritten = rewritten or is_new
-    end
+local function write_hold(key, value, old, old_length)
+  local name = sub(key, prefix_length + 1)
+  local id = sub(name, 6)
+  local state, entry
+  if old then
+    state, entry = place(old, old_length, id)
+    unlist(state, entry)
   end
   if value == '-' then
-    add(gone, key)
-    add(forgotten, name)
-    rewritten = true
+    drop(key, name)
     return
   end
-  add(values, key)
-  add(values, value)
-  if id then
-    list(value, id)
-  end
-  if is_new then
-    sequence = sequence + 1
-    add(changed, sequence)
-    add(changed, name)
+  put(key, value)
+  list(place(value, version_length, id))
+  if state ~= 'settled' and state ~= 'released' then
+    note_change(name)
+  elseif sub(old, old_length + 1) ~= sub(value, version_length + 1) then
+    rewritten = true -- History says something else from here on.
+    note_change(name)
   end
 end
 
-for row = 1, rows do
-  local value = value_at(row)
+for row = 1, last_account do
+  local key, value = KEYS[FIXED + row], ARGV[VALUE + row]
+  if value == '-' then
+    drop(key, sub(key, prefix_length + 1))
+  elseif value ~= '' then
+    put(key, value)
+    note_change(sub(key, prefix_length + 1))
+  end
+end
+for row = last_account + 1, last_rate do
+  local value = ARGV[VALUE + row]
   if value ~= '' then
-    write(row, value)
+    redis.call('SET', KEYS[FIXED + row], value, 'PX', ARGV[4])
+  end
+end
+for row = last_rate + 1, rows do
+  local value = ARGV[VALUE + row]
+  if value ~= '' then
+    write_hold(KEYS[FIXED + row], value, current[row], #ARGV[EXPECTED + row])
   end
 end
 

@@ -19,7 +19,7 @@ do; ``-`` where it was closed nobody knows when. Beside the rows there are:
     {chatnest}:turn       who has the ledger to itself, for a moment
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -62,13 +62,12 @@ def instant(us: int) -> str:
 
 def commit_arguments(
     named: Sequence[Key], versions: Mapping[Key, str], change: Change[Any], version: str
-) -> list[str | bytes]:
+) -> list[str | bytes | int]:
     """The last arguments of the commit script: what each row must be, and what it becomes."""
-    written = dict(_writes(change, version))
-    arguments: list[str | bytes] = []
-    for key in named:
-        arguments += (versions.get(key, ""), written.get(key, b""))
-    return arguments
+    written = _written(change, version)
+    values = [written.get(key, b"") for key in named]
+    writes = len(values) - values.count(b"")
+    return [len(version), writes, *[versions.get(key, "") for key in named], *values]
 
 
 def read_rows(named: Sequence[Key], values: Sequence[bytes | None]) -> dict[Key, Versioned]:
@@ -102,23 +101,25 @@ def read_account(value: bytes) -> Account:
     return _decoded(_account_decoder.decode, value, 1)
 
 
-def _writes(change: Change[Any], version: str) -> Iterator[tuple[Key, bytes]]:
+def _written(change: Change[Any], version: str) -> dict[Key, bytes]:
     """The value of each row that is written; a dash for one that is deleted."""
-    front = f"{version} ".encode()
+    encode, front = _encoder.encode, f"{version} ".encode()
+    written: dict[Key, bytes] = {}
     for account in change.accounts:
-        yield account.key, front + _encoder.encode(account)
+        written[account.key] = front + encode(account)
     for key, state in change.rates:
-        yield key, front + _encoder.encode(state)
+        written[key] = front + encode(state)
     for hold in change.holds:
-        yield hold.id, f"{version} {_place(hold)} ".encode() + encode_hold(hold)
+        written[hold.id] = b"%b%b %b" % (front, _place(hold), encode_hold(hold))
     forgotten: tuple[Key, ...] = (*change.forgotten_accounts, *change.forgotten_holds)
     for gone in forgotten:
-        yield gone, b"-"
+        written[gone] = b"-"
+    return written
 
 
-def _place(hold: Hold) -> str:
+def _place(hold: Hold) -> bytes:
     at = hold.expires_at if hold.state is HoldState.HELD else hold.closed_at
-    return f"{hold.state} {'-' if at is None else instant(at)}"
+    return f"{hold.state} {'-' if at is None else instant(at)}".encode()
 
 
 def _versioned(key: Key, value: bytes) -> Versioned:

@@ -71,9 +71,13 @@ class RedisServer:
         self, keys: Keys, versions: Mapping[Key, str], change: Change[Any]
     ) -> Committed | Conflict:
         """See :class:`~chatnest.adapters.storage.compare_and_set.CompareAndSetServer`."""
-        named: tuple[Key, ...] = tuple(dict.fromkeys((*keys.accounts, *keys.rates, *keys.holds)))
+        named: tuple[Key, ...] = (*keys.accounts, *keys.rates, *keys.holds)
         version = self._randomness.new_id()
-        rest = commit_arguments(named, versions, change, version)
+        rest = (
+            len(keys.accounts),
+            len(keys.rates),
+            *commit_arguments(named, versions, change, version),
+        )
         answer = await self._committed([name_of(key) for key in named], rest)
         if answer == b"written":
             return Committed(version)
@@ -165,7 +169,8 @@ class RedisServer:
         arguments: Command,
     ) -> Any:
         """What *script* answers on a ledger of this schema."""
-        keys = [self._key(name) for name in ("schema", *names)]
+        prefix = self._prefix
+        keys = [prefix + name for name in ("schema", *names)]
         for _ in range(2):
             answer = await link.run(script, keys, (SCHEMA_VERSION, *arguments))
             if not self._is_inspected:
