@@ -278,7 +278,7 @@ async def test_more_rows_than_are_remembered_can_be_changed_at_once(
     assert {row.version for row in server.rows.values()} == {"v10"}
 
 
-async def test_a_step_that_fails_asks_for_nothing(
+async def test_a_step_that_fails_changes_nothing(
     ledger: CompareAndSetLedger, server: DictServer
 ) -> None:
     await add(ledger)
@@ -290,5 +290,18 @@ async def test_a_step_that_fails_asks_for_nothing(
         await ledger.transact(Keys((LEFT,)), fail)
     with pytest.raises(ValueError, match="named"):
         await ledger.transact(Keys((RIGHT,)), lambda rows: Change(None, (Account(LEFT, 1),)))
-    assert len(server.asked) == 1
+    assert list(server.rows) == [LEFT]
     assert await add(ledger) == 2
+
+
+async def test_what_a_step_raises_on_rows_that_are_not_so_is_not_believed(
+    ledger: CompareAndSetLedger, server: DictServer
+) -> None:
+    server.put(Account(LEFT, None, settled=7))
+
+    def settled_of(rows: Rows) -> Change[int]:
+        return Change(rows.accounts[LEFT].settled)
+
+    assert await ledger.transact(Keys((LEFT,)), settled_of) == 7
+    with pytest.raises(KeyError):
+        await ledger.transact(Keys((RIGHT,)), lambda rows: Change(rows.accounts[RIGHT]))

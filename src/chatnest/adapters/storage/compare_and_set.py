@@ -64,7 +64,8 @@ class CompareAndSetServer(LedgerReads, Protocol):
     ) -> Committed | Conflict:
         """Write *change* if each row at *keys* has its one of *versions*, or is missing as there.
 
-        Asks the server even where nothing is named or changed.
+        Asks the server even where nothing is named or changed. Inside a turn, what was committed
+        may become final only when the turn ends.
 
         Raises:
             StoreUnavailableError: the outcome is unknown.
@@ -109,17 +110,23 @@ class CompareAndSetLedger:
     async def _attempt(self, keys: Keys, step: Step[T], attempts: int) -> Change[T] | None:
         for _ in range(attempts):
             rows, versions = self._recall(keys)
-            change = checked(keys, step(rows))
+            judged = _judge(keys, step, rows)
+            change: Change[Any] = judged if isinstance(judged, Change) else Change(None)
             # Whatever becomes of it: what is remembered is compared again the next time.
-            match await self._server.commit(keys, versions, change):
-                case Committed(version=version):
-                    self._remember(change, version)
-                    return change
-                case Conflict(current=current):
-                    self._accounts.correct(keys.accounts, current)
-                    self._rates.correct(keys.rates, current)
-                    self._holds.correct(keys.holds, current)
+            answer = await self._server.commit(keys, versions, change)
+            if isinstance(answer, Conflict):
+                self._correct(keys, answer.current)
+            elif isinstance(judged, Exception):
+                raise judged
+            else:
+                self._remember(judged, answer.version)
+                return judged
         return None
+
+    def _correct(self, keys: Keys, current: Mapping[Key, Versioned]) -> None:
+        self._accounts.correct(keys.accounts, current)
+        self._rates.correct(keys.rates, current)
+        self._holds.correct(keys.holds, current)
 
     def _recall(self, keys: Keys) -> tuple[Rows, dict[Key, str]]:
         """The remembered rows; of one that is not remembered it is assumed that there is none.
@@ -144,6 +151,14 @@ class CompareAndSetLedger:
         self._holds.forget(closed)
         self._accounts.forget(change.forgotten_accounts)
         self._holds.forget(change.forgotten_holds)
+
+
+def _judge(keys: Keys, step: Step[T], rows: Rows) -> Change[T] | Exception:
+    """What *step* makes of *rows*, or raises: neither counts before the rows were compared."""
+    try:
+        return checked(keys, step(rows))
+    except Exception as error:
+        return error
 
 
 class _Remembered(Generic[K, R]):
