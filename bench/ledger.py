@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this part."""
     add = parser.add_argument_group("ledger").add_argument
     add("--stores", nargs="+", choices=STORES, default=STORES, help="which of them to measure")
-    add("--tasks", type=int, default=50, help="callers at once, on one account")
+    add("--tasks", type=int, default=50, help="calls at once, on one account of everybody")
+    add("--callers", type=int, default=1, help="whose calls they are; each has accounts of its own")
     add("--seconds", type=float, default=2, help="how long a round is")
     add("--rounds", type=int, default=5, help="rounds of each; medians are shown")
     add("--processes", type=int, default=1, help="more than one: a fleet on one ledger")
@@ -67,7 +68,7 @@ async def _places(options: argparse.Namespace, folder: str) -> AsyncIterator[Pla
 
 
 async def _compare(place: Place, options: argparse.Namespace) -> None:
-    load = Load(options.tasks)
+    load = Load(options.tasks, callers=options.callers)
     async with contenders(place) as ledgers:
         for ledger in ledgers.values():  # Connections, plans and caches are there afterwards.
             await load.run(ledger, options.seconds / 4)

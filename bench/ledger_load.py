@@ -102,10 +102,14 @@ class Round:
 
 
 class Load:
-    """*tasks* callers at once, each a principal of its own, on one account that all share."""
+    """*tasks* calls at once, of so many *callers*, on one account that all callers share.
 
-    def __init__(self, tasks: int, name: str = "") -> None:
+    Each caller has a rate, an account of streams and one of tokens to itself.
+    """
+
+    def __init__(self, tasks: int, name: str = "", *, callers: int = 1) -> None:
         self._tasks = tasks
+        self._callers = callers
         self._name = name
         self._numbers = count(1)
 
@@ -116,7 +120,7 @@ class Load:
         ticking = asyncio.ensure_future(_tick(round_))
         begun, cpu = perf_counter(), process_time()
         until = begun + seconds
-        callers = [f"user:{self._name}{number}" for number in range(self._tasks)]
+        callers = [f"user:{self._name}{task % self._callers}" for task in range(self._tasks)]
         await asyncio.gather(*(self._call(ledger, who, until, round_) for who in callers))
         round_.seconds = perf_counter() - begun
         round_.cpu_s = process_time() - cpu

@@ -18,6 +18,7 @@ Every other transition changes nothing, so each may be repeated. For every accou
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import assert_never
 
 from chatnest.domain.usage import (
@@ -146,7 +147,12 @@ class BudgetRule:
 
     def account_at(self, now: int) -> AccountKey:
         """The account that counts this rule at *now*."""
-        return AccountKey(self.scope, self.unit, self.window.period, self.window.span_at(now).start)
+        window = self.window
+        return _account_key(self.scope, self.unit, window.period, window.span_at(now).start)
+
+
+# A key that is the same object as the one in a table is found there without being compared.
+_account_key = lru_cache(maxsize=4_096)(AccountKey)
 
 
 @dataclass(frozen=True, slots=True)
