@@ -124,7 +124,7 @@ class TestServe:
             "memory://",
             "sqlite:///mine.db",
         ]
-        assert not (tmp_path / "data").exists()
+        assert (tmp_path / "data" / "chatnest" / "ledger.db").is_file()
 
     def test_a_store_whose_driver_is_not_installed_is_refused_before_anything_starts(
         self, served: Served, monkeypatch: pytest.MonkeyPatch
