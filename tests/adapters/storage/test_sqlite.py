@@ -27,6 +27,7 @@ from chatnest.domain.ledger import Change, Keys, Rows, Step
 from chatnest.domain.windows import Period
 from chatnest.testing.clock import ManualClock
 from chatnest.testing.ledger_cases import NOON, at_once, read, read_account, read_ledger, writing
+from chatnest.testing.ledger_races import LEFT, adding_to
 
 KEY = AccountKey("ann", Unit.TOKENS, Period.DAY, NOON)
 ONE = Account(KEY, 1)
@@ -122,6 +123,16 @@ async def test_the_file_is_for_this_user_alone(tmp_path: Path) -> None:
     }
     assert {mode(each) for each in path.parent.iterdir()} == {0o600}
     await store.aclose()
+
+
+async def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        stores = [SqliteStore(path, SystemClock()) for _ in range(3)]
+        keys = Keys((LEFT,))
+        totals = await at_once(*(each.transact(keys, adding_to(LEFT, 1)) for each in stores))
+        assert sorted(totals) == [1, 2, 3]
+        await at_once(*(each.aclose() for each in stores))
 
 
 async def test_the_mode_of_a_file_that_is_there_is_the_operators(path: Path) -> None:

@@ -161,10 +161,26 @@ def _set_up(database: apsw.Connection, patience: _Patience) -> None:
     database.set_busy_handler(patience)
     if database.readonly("main"):
         raise apsw.ReadOnlyError
-    if database.pragma("journal_mode", "wal") != "wal":
+    if _switched_to_wal(database, patience) != "wal":
         raise ConfigurationError(
             "store: SQLite cannot share the file between processes there (no WAL). Choose a"
             " folder on a local disk, or another store."
         )
     database.pragma("synchronous", 2)
     database.pragma("cache_size", -_CACHE_KIB)
+
+
+def _switched_to_wal(database: apsw.Connection, patience: _Patience) -> object:
+    """The journal mode after WAL was asked for.
+
+    Of several that switch a new file at once, SQLite tells some that it is locked and does not ask
+    their busy handlers first.
+    """
+    tries = 0
+    while True:
+        try:
+            return database.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if not patience(tries):
+                raise
+            tries += 1
