@@ -97,6 +97,22 @@ async def test_calls_are_forgotten_when_their_time_is_over_and_their_charges_sta
     assert {account.settled for account in page.accounts} >= {2}
 
 
+async def test_a_node_whose_clock_is_wrong_forgets_nothing_before_its_time() -> None:
+    site = Site()
+    answer = await site.world.answer("x")
+    site.world.provider.script.append(
+        (UsageReported(TokenUsage(1, 1)), Finished(FinishReason.STOP))
+    )
+    await collect(answer)
+    tomorrow = site.clock.now() + 3 * DAY_US
+    site.clock.set_wall(site.clock.now() + 1_000 * DAY_US)
+    site.store.ahead_us = -1_000 * DAY_US
+    async with site.upkeep.running():
+        await site.clock.run_for(LONGEST_ROUND_US)
+
+        assert await site.store.closed_holds(tomorrow, 9)
+
+
 @pytest.mark.parametrize("ahead_us", [-TOLERATED_SKEW_US - 1, 0, TOLERATED_SKEW_US + 1])
 async def test_clocks_that_differ_are_told_of(
     ahead_us: int, caplog: pytest.LogCaptureFixture

@@ -113,6 +113,17 @@ async def test_a_call_that_nobody_ends_is_renewed_no_longer_than_a_call_may_take
     assert await charge_dead_holds(desk.store) == 1
 
 
+@pytest.mark.parametrize("jump_us", [-10 * TOTAL_US, 10 * TOTAL_US])
+async def test_a_wall_clock_that_jumps_lets_no_living_call_go(jump_us: int) -> None:
+    desk = Desk()
+    desk.leases.keep(await desk.hold())
+    desk.clock.set_wall(desk.clock.now() + jump_us)
+    await desk.clock.run_for(LEASE_US)
+
+    assert desk.clock.pending == 1
+    assert (await desk.stored()).expires_at > desk.clock.now()
+
+
 async def test_a_hold_that_is_closed_already_is_not_kept() -> None:
     desk = Desk()
     desk.leases.keep(replace(await desk.hold(), state=HoldState.RELEASED))

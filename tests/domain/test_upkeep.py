@@ -11,7 +11,13 @@ from chatnest.domain.budget import Account, AccountKey, Hold, HoldLine, HoldStat
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ledger import Change, Keys, Rows, Step
 from chatnest.domain.steps import settle_step
-from chatnest.domain.upkeep import charge_dead_holds, forget_step, prune, renew_step
+from chatnest.domain.upkeep import (
+    charge_dead_holds,
+    forget_history,
+    forget_step,
+    prune,
+    renew_step,
+)
 from chatnest.domain.windows import Period
 from chatnest.testing.clock import ManualClock
 from chatnest.testing.ledger_cases import (
@@ -24,6 +30,8 @@ from chatnest.testing.ledger_cases import (
 )
 
 T = TypeVar("T")
+
+DAY_US = 86_400_000_000
 
 
 class CountingStore(MemoryStore):
@@ -96,6 +104,15 @@ async def test_pruning_spares_what_ended_later_and_what_is_open(store: CountingS
     assert await prune(store, NOON + 5) == 1
     assert set((await read_ledger(store)).holds) == {"h5", "h6", "open"}
     assert await prune(store, NOON + 5) == 0
+
+
+@pytest.mark.parametrize(("ago_us", "forgotten"), [(DAY_US, 0), (DAY_US + 1, 1)])
+async def test_history_is_kept_for_a_day_at_least(
+    store: CountingStore, clock: ManualClock, ago_us: int, forgotten: int
+) -> None:
+    await store.transact(*writing(holds=[replace(ended(0), closed_at=clock.now() - ago_us)]))
+
+    assert await forget_history(store, kept_us=0) == forgotten
 
 
 async def test_pruning_that_is_interrupted_has_pruned_so_far(store: CountingStore) -> None:

@@ -42,7 +42,7 @@ from chatnest.domain.audit import Grouping, Recount, UsageSummary, UsageTotal
 from chatnest.domain.budget import Account, AccountKey, Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ports import LedgerStore
-from chatnest.domain.upkeep import prune
+from chatnest.domain.upkeep import forget_history
 from chatnest.domain.windows import US_PER_S, Period, Window, to_datetime, to_instant
 
 T = TypeVar("T")
@@ -146,10 +146,7 @@ def prune_command(config: Path | None, store: str | None, days: int | None) -> N
     ledger = _Ledger(config, store)
     kept = ledger.settings.history_days if days is None else days
 
-    async def forget(store: LedgerStore) -> int:
-        return await prune(store, await store.now() - kept * _DAY_US)
-
-    forgotten = ledger.ask(forget)
+    forgotten = ledger.ask(lambda store: forget_history(store, kept * _DAY_US))
     click.echo(f"calls forgotten: {forgotten:,}, which ended more than {kept:,} days ago.")
 
 

@@ -68,8 +68,8 @@ class Upkeep:
             _logger.warning("charged %d dead calls at their worst case", charged)
 
     async def _forget_old_calls(self) -> None:
-        before = self.clock.now() - self.history_days * _DAY_US
-        forgotten = await self.service.forget_calls(before, _PRUNED_IN_A_ROUND)
+        kept_us = self.history_days * _DAY_US
+        forgotten = await self.service.forget_calls(kept_us, _PRUNED_IN_A_ROUND)
         if forgotten:
             _logger.info(
                 "forgot %d calls that ended over %d days ago", forgotten, self.history_days

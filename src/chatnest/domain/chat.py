@@ -34,7 +34,7 @@ from chatnest.domain.prompt import Prompt, PromptFitter
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.settling import Settler
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
-from chatnest.domain.upkeep import charge_dead_holds, prune
+from chatnest.domain.upkeep import charge_dead_holds, forget_history
 from chatnest.domain.usage import Price
 from chatnest.domain.usage_view import MOST_HISTORY_DAYS, UsageView, usage_step
 
@@ -132,13 +132,13 @@ class ChatService:
         """
         return await charge_dead_holds(self._store)
 
-    async def forget_calls(self, before: int, most: int) -> int:
-        """Forget at most *most* calls that ended before *before*; how many there were.
+    async def forget_calls(self, kept_us: int, most: int) -> int:
+        """Forget at most *most* calls that ended over *kept_us*, and a day, ago; how many.
 
         Raises:
             StoreUnavailableError: the ledger did not answer.
         """
-        return await prune(self._store, before, most)
+        return await forget_history(self._store, kept_us, most)
 
     async def clock_skew_us(self) -> int:
         """How far this process's clock is ahead of the store's, give or take a round trip.

@@ -31,14 +31,15 @@ class Leases:
         self._clock = clock
         self._lease_us = limits.lease_us
         self._longest_us = limits.total_us + _ENDING_US
-        self._holds: dict[str, Hold] = {}
+        # Each with when it was kept first, by the clock that never jumps.
+        self._holds: dict[str, tuple[Hold, int]] = {}
         self._timer: Timer | None = None
         self._renewal: asyncio.Task[None] | None = None
 
     def keep(self, hold: Hold) -> None:
         """Let *hold* stand from here on; one that is closed already needs nothing."""
         if hold.state is HoldState.HELD:
-            self._holds[hold.id] = hold
+            self._holds[hold.id] = hold, self._clock.monotonic_us()
             self._wait()
 
     def drop(self, hold_id: str) -> None:
@@ -67,15 +68,15 @@ class Leases:
     async def _renew(self) -> None:
         # By the store's clock, which is the one that its reapers go by.
         now = await self._store.now()
-        self._drop_overdue(self._clock.now())
-        for holds in _batches(list(self._holds.values())):
+        self._drop_overdue(self._clock.monotonic_us())
+        for holds in _batches([hold for hold, _ in self._holds.values()]):
             keys, step = renew_step(holds, now + self._lease_us)
             await self._store.transact(keys, step)
 
-    def _drop_overdue(self, now: int) -> None:
-        for hold in list(self._holds.values()):
-            if now - hold.created_at > self._longest_us:
-                self.drop(hold.id)
+    def _drop_overdue(self, now_us: int) -> None:
+        for hold_id, (_, since_us) in list(self._holds.items()):
+            if now_us - since_us > self._longest_us:
+                self.drop(hold_id)
 
 
 def _batches(holds: Sequence[Hold]) -> Iterable[list[Hold]]:

@@ -96,6 +96,18 @@ async def charge_dead_holds(store: LedgerStore) -> int:
     return charged
 
 
+async def forget_history(store: LedgerStore, kept_us: int, most: int | None = None) -> int:
+    """Forget at most *most* calls that ended more than *kept_us* ago; how many there were.
+
+    By the store's clock, and never sooner than after a day: a process whose own clock is wrong
+    would forget holds that a late settlement still has to find, and would charge again.
+
+    Raises:
+        StoreUnavailableError: the store did not answer; what was forgotten so far stays so.
+    """
+    return await prune(store, await store.now() - max(kept_us, LEAST_HISTORY_US), most)
+
+
 async def prune(store: LedgerStore, before: int, most: int | None = None) -> int:
     """Forget calls that ended before *before*, at most *most*; how many there were.
 
