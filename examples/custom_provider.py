@@ -16,6 +16,7 @@ import uvicorn
 from litestar import Litestar
 
 from chatnest import (
+    TEXT_ONLY,
     ChatNestConfig,
     ChatNestPlugin,
     Failure,
@@ -35,6 +36,7 @@ class ReverseProvider:
     """Says the last message backwards, word by word. A word costs a token."""
 
     name = "reverse"
+    capabilities = TEXT_ONLY
 
     @asynccontextmanager
     async def stream(

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from chatnest.domain.capabilities import TEXT_ONLY, Capabilities
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import Finished, FinishReason, ProviderBatch, TextDelta, UsageReported
 from chatnest.domain.ports import ProviderCall
@@ -116,6 +117,7 @@ class Cast:
     clock: ManualClock
     parts: Sequence[Part]
     name: str = "cast"
+    capabilities: Capabilities = TEXT_ONLY
     shutdown_at_us: int | None = None
     cancels_us: Sequence[int] = ()
     began_us: int = 0

@@ -11,6 +11,7 @@ from chatnest.adapters.storage.memory import MemoryStore
 from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
 from chatnest.domain.budget import BudgetRule, Unit
+from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.chat import ChatService, Target
 from chatnest.domain.errors import Failure, ProviderError
 from chatnest.domain.events import (
@@ -127,6 +128,7 @@ class PuppetProvider:
     """Does what the test tells it. ``script`` gives what each call says from the start."""
 
     name = "puppet"
+    capabilities = Capabilities(tools=True, images=True)
 
     def __init__(self) -> None:
         self.calls: list[PuppetCall] = []

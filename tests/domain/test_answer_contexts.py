@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from chatnest.domain.capabilities import TEXT_ONLY
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import Failed, ProviderBatch, TextDelta
 from chatnest.domain.ports import ProviderCall
@@ -17,6 +18,7 @@ class Translating:
     """A provider whose context turns its driver's exceptions into ours."""
 
     name = "translating"
+    capabilities = TEXT_ONLY
 
     @asynccontextmanager
     async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:
@@ -65,6 +67,7 @@ class Suppressing:
     """A provider whose context swallows everything."""
 
     name = "suppressing"
+    capabilities = TEXT_ONLY
 
     def stream(
         self, call: ProviderCall

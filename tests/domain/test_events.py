@@ -14,6 +14,7 @@ from chatnest.domain.events import (
     FinishReason,
     Phase,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     TextDelta,
     ToolCallDelta,
@@ -26,13 +27,14 @@ EVENTS: dict[str, ChatEvent] = {
     "S": Started("r", "model", "balanced", 0),
     "T": TextDelta("text"),
     "R": ReasoningDelta("thought"),
+    "N": RefusalDelta("no"),
     "C": ToolCallDelta(0, "call", "search"),
     "U": UsageReported(NO_USAGE),
     "F": Finished(FinishReason.STOP),
     "X": Failed(PublicError("provider_error", "The provider failed.")),
 }
-WHOLE = re.compile("S[TRC]*U?[FX]")
-BEGUN = re.compile("(S[TRC]*U?[FX]?)?")
+WHOLE = re.compile("S[TNRC]*U?[FX]")
+BEGUN = re.compile("(S[TNRC]*U?[FX]?)?")
 
 
 def phase_after(letters: tuple[str, ...]) -> Phase | None:

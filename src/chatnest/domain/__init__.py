@@ -7,6 +7,7 @@ for those who call it and for those who write a provider; the modules have the r
 from chatnest.domain.admission import Admitted, RateRule, RateStatus, Refusal, RefusalCode
 from chatnest.domain.answer import Answer
 from chatnest.domain.budget import Balance, BudgetRule, Unit
+from chatnest.domain.capabilities import TEXT_ONLY, Capabilities
 from chatnest.domain.chat import ChatService, Target
 from chatnest.domain.errors import (
     BusyError,
@@ -30,12 +31,21 @@ from chatnest.domain.events import (
     ProviderBatch,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     TextDelta,
     ToolCallDelta,
     UsageReported,
 )
-from chatnest.domain.messages import Message, Role, ToolCall
+from chatnest.domain.messages import (
+    ImagePart,
+    Message,
+    Part,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+)
 from chatnest.domain.policy import ChatPolicy, TimeLimits, UnknownPrice
 from chatnest.domain.ports import (
     CallReport,
@@ -55,11 +65,13 @@ from chatnest.domain.profiles import HardCaps, Profile, Profiles, Wishes
 from chatnest.domain.rate_limit import Algorithm, Quota
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.retry import RetryPolicy, failure_from_response
+from chatnest.domain.tools import Tool, ToolChoice, ToolMode
 from chatnest.domain.usage import Price, TokenUsage
 from chatnest.domain.usage_view import DayAccount, DayUsage, UsageView
 from chatnest.domain.windows import Period, Window
 
 __all__ = [
+    "TEXT_ONLY",
     "Admitted",
     "Algorithm",
     "Answer",
@@ -67,6 +79,7 @@ __all__ = [
     "BudgetRule",
     "BusyError",
     "CallReport",
+    "Capabilities",
     "ChatEvent",
     "ChatNestError",
     "ChatPolicy",
@@ -86,10 +99,12 @@ __all__ = [
     "Finished",
     "HardCaps",
     "IllegalEventError",
+    "ImagePart",
     "InvalidRequestError",
     "LedgerStore",
     "Message",
     "Observer",
+    "Part",
     "Period",
     "Price",
     "PriceBook",
@@ -107,21 +122,27 @@ __all__ = [
     "RateRule",
     "RateStatus",
     "ReasoningDelta",
+    "ReasoningPart",
     "Refusal",
     "RefusalCode",
+    "RefusalDelta",
     "RetryPolicy",
     "Role",
     "Started",
     "StoreUnavailableError",
     "Target",
     "TextDelta",
+    "TextPart",
     "TimeLimits",
     "Timer",
     "TokenCounter",
     "TokenOverhead",
     "TokenUsage",
+    "Tool",
     "ToolCall",
     "ToolCallDelta",
+    "ToolChoice",
+    "ToolMode",
     "Unit",
     "UnknownPrice",
     "UsageReported",

@@ -9,6 +9,7 @@ from chatnest.domain.events import (
     ProviderBatch,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     UsageReported,
@@ -83,7 +84,7 @@ class Attempt:
             raise IllegalEventError(f"{type(event).__name__} after the phase {self.phase}")
         self.phase = phase
         match event:
-            case TextDelta(text=text) | ReasoningDelta(text=text):
+            case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
                 self._pieces.append(text)
             case ToolCallDelta(name=name, arguments=arguments):
                 self._pieces.append((name or "") + arguments)

@@ -2,7 +2,8 @@
 
 Legal orders (anything else is a defect of the sender):
 
-    Started  (TextDelta | ReasoningDelta | ToolCallDelta)*  UsageReported?  (Finished | Failed)
+    Started  (TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta)*
+        UsageReported?  (Finished | Failed)
 
 A provider sends the same without ``Started`` and ``Failed``: the call's owner knows when it
 began, and a provider fails by raising :class:`~chatnest.domain.errors.ProviderError`.
@@ -53,10 +54,23 @@ class TextDelta:
 
 
 @dataclass(slots=True)
-class ReasoningDelta:
-    """A piece of what the model thinks aloud, never empty."""
+class RefusalDelta:
+    """A piece of the model's own words on why it does not answer, never empty."""
 
     text: str
+
+
+@dataclass(slots=True)
+class ReasoningDelta:
+    """A piece of what the model thinks aloud, never empty.
+
+    ``signature`` ends a thought: the provider's own seal, which it wants back with the text. A
+    ``redacted`` thought comes as its seal alone.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    redacted: bool = False
 
 
 @dataclass(slots=True)
@@ -86,9 +100,13 @@ class UsageReported:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete, or as complete as its limits allowed."""
+    """The answer is complete, or as complete as its limits allowed.
+
+    ``stop_sequence`` is the one of the request's that ended it, where the provider says so.
+    """
 
     finish_reason: FinishReason
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +116,7 @@ class Failed:
     error: PublicError
 
 
-Delta = TextDelta | ReasoningDelta | ToolCallDelta
+Delta = TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta
 ProviderEvent = Delta | UsageReported | Finished
 ChatEvent = Started | ProviderEvent | Failed
 EventBatch = Sequence[ChatEvent]
@@ -117,6 +135,7 @@ class Phase(StrEnum):
 _TRANSITIONS: dict[tuple[Phase, type], Phase] = {
     (Phase.NEW, Started): Phase.STREAMING,
     (Phase.STREAMING, TextDelta): Phase.STREAMING,
+    (Phase.STREAMING, RefusalDelta): Phase.STREAMING,
     (Phase.STREAMING, ReasoningDelta): Phase.STREAMING,
     (Phase.STREAMING, ToolCallDelta): Phase.STREAMING,
     (Phase.STREAMING, UsageReported): Phase.REPORTED,

@@ -1,7 +1,9 @@
 """What people and models say to each other, independent of any provider's wire."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Role(StrEnum):
@@ -26,11 +28,48 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of text among other parts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture: ``url`` is an ``https:`` address, or a ``data:`` URL that holds it in base64.
+
+    ``detail`` is how closely the model is to look (``low``, ``high``); None leaves it to the model.
+    """
+
+    url: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """A thought of the model, to be given back to it as it came.
+
+    ``signature`` is the provider's own seal on it, which only that provider can read. A
+    ``redacted`` thought has no text, and its seal is all there is.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    redacted: bool = False
+
+
+Part = TextPart | ImagePart | ReasoningPart
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One immutable message of a conversation.
 
+    ``content`` is its text. Where it is more than one text, ``parts`` is all of it in its order,
+    and ``content`` the texts among them; :meth:`of_parts` keeps the two together.
+
     ``tool_calls`` is for assistant messages, ``tool_call_id`` names the call that a tool message
-    answers. A ``pinned`` message is never trimmed away.
+    answers, and ``is_error`` says that the tool failed. A ``pinned`` message is never trimmed away.
     """
 
     role: Role
@@ -38,16 +77,42 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     pinned: bool = False
+    parts: tuple[Part, ...] = ()
+    is_error: bool = False
+
+    @classmethod
+    def of_parts(
+        cls,
+        role: Role,
+        parts: Sequence[Part],
+        *,
+        tool_calls: tuple[ToolCall, ...] = (),
+        tool_call_id: str | None = None,
+        is_error: bool = False,
+    ) -> Self:
+        """A message of *parts*; of one that is a single text, the text alone is kept."""
+        content = "\n".join([part.text for part in parts if isinstance(part, TextPart)])
+        is_plain = all(isinstance(part, TextPart) for part in parts) and len(parts) <= 1
+        kept = () if is_plain else tuple(parts)
+        return cls(role, content, tool_calls, tool_call_id, False, kept, is_error)
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """The pictures among the parts."""
+        return tuple([part for part in self.parts if isinstance(part, ImagePart)])
 
     @property
     def text(self) -> str:
-        """Everything in the message that a model reads, as one text to count.
+        """Everything in the message that a model reads, as one text to count; pictures apart.
 
         The parts stand on lines of their own: run together they could be fewer tokens than apart.
         """
-        parts = [self.content]
+        if not (self.tool_calls or self.parts or self.tool_call_id is not None):
+            return self.content
+        texts = [self.content]
+        texts += [part.text for part in self.parts if isinstance(part, ReasoningPart) and part.text]
         if self.tool_call_id is not None:
-            parts.append(self.tool_call_id)
+            texts.append(self.tool_call_id)
         for call in self.tool_calls:
-            parts += (call.id, call.name, call.arguments)
-        return "\n".join(parts)
+            texts += (call.id, call.name, call.arguments)
+        return "\n".join(texts)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from chatnest.domain.budget import Hold
+from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.errors import Failure
 from chatnest.domain.events import FinishReason, ProviderBatch
 from chatnest.domain.ledger import Keys, LedgerPage, Step
 from chatnest.domain.messages import Message
+from chatnest.domain.tools import Tool, ToolChoice
 from chatnest.domain.usage import Price, TokenUsage
 
 T = TypeVar("T")
@@ -23,7 +25,9 @@ class ProviderCall:
     """One attempt at a provider.
 
     ``max_output_tokens`` is the cap that is paid for: a provider must be sent it. ``extra`` holds
-    fields of the client's request that are passed on as they came.
+    fields of the client's request that are passed on as they came; they are of the provider's own
+    wire. ``connect_us`` is how long it may take to connect, in microseconds; None leaves it to the
+    provider.
     """
 
     request_id: str
@@ -33,6 +37,11 @@ class ProviderCall:
     temperature: float | None = None
     stop: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    top_p: float | None = None
+    end_user: str | None = None
+    connect_us: int | None = None
 
 
 ProviderStream = AbstractAsyncContextManager[AsyncIterator[ProviderBatch]]
@@ -47,6 +56,10 @@ class ChatProvider(Protocol):
     @property
     def name(self) -> str:
         """The name that the configuration and the journal use."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can be asked for; a call never holds anything else."""
 
     def stream(
         self, call: ProviderCall
@@ -128,10 +141,18 @@ class LedgerStore(LedgerReads, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenOverhead:
-    """Tokens that a model's chat template adds, as an upper bound."""
+    """Tokens that a model's chat template adds to the texts, as an upper bound.
+
+    ``per_image`` is what a picture is billed as at the most, ``per_low_image`` one whose ``detail``
+    is low. ``with_tools`` is added once where there are tools, and ``per_tool`` for each of them.
+    """
 
     per_message: int
     per_request: int
+    per_image: int = 2_000
+    per_low_image: int = 2_000
+    per_tool: int = 16
+    with_tools: int = 0
 
 
 class TokenCounter(Protocol):

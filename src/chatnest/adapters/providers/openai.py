@@ -3,12 +3,15 @@
 import os
 from typing import TYPE_CHECKING
 
+from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.ports import ProviderCall, ProviderStream
 
 if TYPE_CHECKING:
     from chatnest.adapters.providers.openai_client import CompletionsClient
 
+
+_CAPABILITIES = Capabilities(tools=True, images=True, wire="openai")
 
 # What a server that asks for no key is sent: the SDK sends nothing at all without one.
 _NO_KEY = "none"
@@ -54,6 +57,11 @@ class OpenAIProvider:
     def name(self) -> str:
         """The name that the configuration and the journal use."""
         return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything that the wire can say."""
+        return _CAPABILITIES
 
     def stream(self, call: ProviderCall) -> ProviderStream:
         """Open one call, as :class:`~chatnest.domain.ports.ChatProvider` says it.

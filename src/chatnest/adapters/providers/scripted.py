@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.errors import Failure, ProviderError
 from chatnest.domain.events import (
     Delta,
@@ -26,6 +27,7 @@ from chatnest.domain.usage import TokenUsage
 COUNTED: Final = "counted"
 CALLS_KEPT: Final = 1_000
 _FOREVER_US = 10**15
+_CAPABILITIES = Capabilities(tools=True, images=True, wire="openai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,11 @@ class ScriptedProvider:
     def name(self) -> str:
         """The name that the configuration and the journal use."""
         return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """A script answers whatever it is asked."""
+        return _CAPABILITIES
 
     @asynccontextmanager
     async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:

@@ -37,6 +37,7 @@ from chatnest.domain.events import (
     Failed,
     Finished,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     TextDelta,
     ToolCallDelta,
@@ -165,10 +166,11 @@ def _rare_frame(event: ChatEvent, encode: Callable[[object], bytes]) -> bytes:
         case Started():
             # The request's id is not in it: the original's start has no data.
             return _START
-        case TextDelta(text=text):
+        case TextDelta(text=text) | RefusalDelta(text=text):
             return _TOKEN + encode(text) + FRAME_END
         case ReasoningDelta(text=text):
-            return _REASONING + encode(text) + FRAME_END
+            # A seal is the provider's alone, and this wire takes no thoughts back.
+            return _REASONING + encode(text) + FRAME_END if text else b""
         case ToolCallDelta():
             return _TOOL_CALL + encode(_tool_call(event)) + FRAME_END
         case UsageReported():
