@@ -6,7 +6,7 @@ from timeit import Timer
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chatnest.adapters.transport.chatnest import ChatNestDialect
+from chatnest.adapters.transport.chatnest import ChatNestDialect, ChatNestEncoder
 from chatnest.domain.admission import Admission, Admitted, admit
 from chatnest.domain.budget import Demand, Hold, Reserve
 from chatnest.domain.closing import Settlement, settle
@@ -40,7 +40,7 @@ def time_policies() -> Iterator[tuple[str, float]]:
 
 
 def _decisions() -> dict[str, Callable[[], object]]:
-    dialect, encoder = ChatNestDialect(), ChatNestDialect().encoder()
+    dialect, encoder = ChatNestDialect(), ChatNestEncoder()
     history = [Message(role, "words " * 20) for role in (Role.USER, Role.ASSISTANT)] * 50
     weights = [25] * len(history)
     admission, local = _admission(ChatPolicy()), _admission(ChatPolicy(day_zone=BERLIN))

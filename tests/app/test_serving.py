@@ -18,6 +18,7 @@ from chatnest.domain.errors import (
     InvalidRequestError,
     StoreUnavailableError,
 )
+from chatnest.domain.events import Started
 
 BODY = json.dumps({"messages": [{"role": "user", "content": "Hello!"}]}).encode()
 
@@ -25,7 +26,7 @@ BODY = json.dumps({"messages": [{"role": "user", "content": "Hello!"}]}).encode(
 class BrokenDialect(ChatNestDialect):
     """Cannot say what an admission left."""
 
-    def stream_headers(self, admitted: Admitted, now: int) -> Headers:
+    def stream_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
         raise ZeroDivisionError("a defect with Hello! in it")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chatnest.adapters.transport.chatnest import ChatNestDialect
+from chatnest.adapters.transport.chatnest import ChatNestEncoder
 from chatnest.app.streaming import EventStreamResponse, StreamRegistry
 from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError
@@ -69,7 +69,7 @@ class Stage:
     ) -> "asyncio.Task[None]":
         response = EventStreamResponse(
             answer,
-            ChatNestDialect().encoder(),
+            ChatNestEncoder(),
             self.registry,
             self.world.clock,
             headers=(("content-type", "text/event-stream"),),

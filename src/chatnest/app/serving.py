@@ -9,11 +9,11 @@ from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 
 from chatnest.adapters.transport.chatnest import ChatNestDialect
-from chatnest.adapters.transport.wire import Dialect, WireResponse
+from chatnest.adapters.transport.wire import Asked, Dialect, Encoder, WireResponse
 from chatnest.app.auth import PrincipalResolver, UnauthorizedError, identify
 from chatnest.app.bodies import read_body
 from chatnest.app.config import ChatNestConfig
-from chatnest.app.streaming import EventStreamResponse, StreamRegistry
+from chatnest.app.streaming import EventStreamResponse, StreamRegistry, WholeResponse
 from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
 from chatnest.domain.chat import ChatService
@@ -97,26 +97,31 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     config, clock = serving.config, serving.clock
     principal = await identify(serving.resolve_principal, request)
     body = await read_body(request, config.max_body_bytes, clock)
-    chat_request = dialect.decode(body)
+    asked = dialect.decode(body)
     serving.registry.check_open()
-    outcome = await serving.service.open(principal, chat_request)
+    outcome = await serving.service.open(principal, asked.request)
     if isinstance(outcome, Refusal):
         return plain_response(dialect.refusal(outcome, clock.now()))
     try:
-        return _stream(serving, dialect, outcome)
+        return _answer(serving, dialect, asked, outcome)
     except BaseException:
         await outcome.aclose()
         raise
 
 
-def _stream(serving: Serving, dialect: Dialect, answer: Answer) -> EventStreamResponse:
+def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) -> ASGIResponse:
+    """*answer* as its client wants to have it: as a stream, or in one piece."""
     limits = serving.config.time_limits
+    now, reply = serving.clock.now(), asked.reply
+    if not isinstance(reply, Encoder):
+        headers = dialect.answer_headers(answer.started, answer.admitted, now)
+        return WholeResponse(answer, reply, serving.registry, headers=headers)
     return EventStreamResponse(
         answer,
-        dialect.encoder(),
+        reply,
         serving.registry,
         serving.clock,
-        headers=dialect.stream_headers(answer.admitted, serving.clock.now()),
+        headers=dialect.stream_headers(answer.started, answer.admitted, now),
         heartbeat_us=round(limits.heartbeat_s * US_PER_S),
         write_stall_us=round(limits.write_stall_s * US_PER_S),
     )

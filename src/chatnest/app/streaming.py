@@ -13,7 +13,7 @@ from typing import Any
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from chatnest.adapters.transport.wire import Encoder, Headers
+from chatnest.adapters.transport.wire import Encoder, Headers, WholeReply
 from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError, PublicError
 from chatnest.domain.ports import Clock
@@ -165,13 +165,44 @@ class Pump:
             self._task.cancel()
 
 
-class EventStreamResponse(ASGIResponse):
-    """Sends an answer as server-sent events until it ends or its client goes away.
+class AnswerResponse(ASGIResponse):
+    """Sends an answer until it ends or its client goes away; it is settled either way.
 
     Litestar merges no response headers of outer layers into it: *headers* are all that is sent.
     """
 
     _should_set_content_length = False
+
+    def __init__(
+        self, answer: Answer, registry: StreamRegistry, *, headers: Headers, media_type: str
+    ) -> None:
+        super().__init__(headers=headers, media_type=media_type)
+        self._answer = answer
+        self._registry = registry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Relay until the answer ends or the client leaves."""
+        relaying = self._registry.start(self._answer, self._relay(send))
+        watching = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((relaying, watching), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
+            relaying.cancel()
+            # Shielded: a server that shuts down cancels more than once.
+            await asyncio.shield(self._ended(relaying))
+
+    async def _relay(self, send: Send) -> None:
+        raise NotImplementedError
+
+    async def _ended(self, relaying: asyncio.Task[None]) -> None:
+        await asyncio.wait((relaying,))
+        # A task that is cancelled before its first step never enters the answer's context.
+        await self._answer.aclose()
+
+
+class EventStreamResponse(AnswerResponse):
+    """Sends an answer as server-sent events, as they come."""
 
     def __init__(
         self,
@@ -184,16 +215,13 @@ class EventStreamResponse(ASGIResponse):
         heartbeat_us: int,
         write_stall_us: int,
     ) -> None:
-        super().__init__(headers=headers, media_type="text/event-stream")
-        self._answer = answer
+        super().__init__(answer, registry, headers=headers, media_type="text/event-stream")
         self._encoder = encoder
-        self._registry = registry
         self._clock = clock
         self._heartbeat_us = heartbeat_us
         self._write_stall_us = write_stall_us
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pump until the answer ends or the client leaves; the answer is settled either way."""
+    async def _relay(self, send: Send) -> None:
         pump = Pump(
             self._answer,
             self._encoder,
@@ -202,20 +230,40 @@ class EventStreamResponse(ASGIResponse):
             heartbeat_us=self._heartbeat_us,
             write_stall_us=self._write_stall_us,
         )
-        pumping = self._registry.start(self._answer, pump.run(self.start_response))
-        watching = asyncio.ensure_future(_disconnected(receive))
-        try:
-            await asyncio.wait((pumping, watching), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            watching.cancel()
-            pumping.cancel()
-            # Shielded: a server that shuts down cancels more than once.
-            await asyncio.shield(self._ended(pumping))
+        await pump.run(self.start_response)
 
-    async def _ended(self, pumping: asyncio.Task[None]) -> None:
-        await asyncio.wait((pumping,))
-        # A task that is cancelled before its first step never enters the answer's context.
-        await self._answer.aclose()
+
+class WholeResponse(AnswerResponse):
+    """Sends an answer in one piece, once it has ended."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        reply: WholeReply,
+        registry: StreamRegistry,
+        *,
+        headers: Headers,
+    ) -> None:
+        super().__init__(answer, registry, headers=(), media_type="application/json")
+        self._reply = reply
+        self._limit_headers = headers
+
+    async def _relay(self, send: Send) -> None:
+        async with self._answer:
+            async for batch in self._answer:
+                self._reply.add(batch)
+        told = self._reply.response()
+        length = ("content-length", str(len(told.body)))
+        headers = (*told.headers, *self._limit_headers, length)
+        encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": told.status,
+                "headers": encoded,
+            }
+        )
+        await send({"type": "http.response.body", "body": told.body, "more_body": False})
 
 
 async def _disconnected(receive: Receive) -> None:

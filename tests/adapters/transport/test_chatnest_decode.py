@@ -5,13 +5,11 @@ from bisect import bisect_left
 
 import pytest
 
-from chatnest.adapters.transport import ChatNestDialect
+from chatnest.adapters.transport.chatnest_body import decode_chat
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.profiles import Wishes
 from chatnest.domain.requests import ChatRequest
-
-decode = ChatNestDialect().decode
 
 HELLO = {"id": "1", "role": "user", "content": "Hello"}
 LARGEST = 2**53 - 1
@@ -27,7 +25,7 @@ def said(role: str = "user", content: object = "Hello") -> bytes:
 
 def flaw(raw: bytes) -> tuple[str | None, str]:
     with pytest.raises(InvalidRequestError) as caught:
-        decode(raw)
+        decode_chat(raw)
     return caught.value.field, caught.value.reason
 
 
@@ -38,7 +36,7 @@ def test_a_conversation_keeps_its_roles_texts_and_order() -> None:
         {"role": "assistant", "content": ""},
         {"role": "user", "content": "And?", "createdAt": 5, "parts": [{"content": 1}]}
     ]}"""
-    assert decode(raw.encode()) == ChatRequest(
+    assert decode_chat(raw.encode()) == ChatRequest(
         messages=(
             Message(Role.SYSTEM, "Be brief."),
             Message(Role.USER, "Ünïcode \U0001f600\u2028"),
@@ -56,7 +54,7 @@ def test_every_wish_of_a_client_is_understood() -> None:
         maxTokensPerRequest=LARGEST,
         somethingNew={"messages": [None]},
     )
-    assert decode(raw) == ChatRequest(
+    assert decode_chat(raw) == ChatRequest(
         messages=(Message(Role.USER, "Hello"),),
         profile="expanded",
         system_prompt="Be kind.",
@@ -66,8 +64,8 @@ def test_every_wish_of_a_client_is_understood() -> None:
 
 def test_null_is_the_same_as_nothing() -> None:
     names = ["profile", "aiUsageProfile", "systemPrompt", "dailyTokenLimit", "maxTokensPerRequest"]
-    assert decode(body(**dict.fromkeys(names))) == decode(body())
-    assert decode(body()) == ChatRequest(messages=(Message(Role.USER, "Hello"),))
+    assert decode_chat(body(**dict.fromkeys(names))) == decode_chat(body())
+    assert decode_chat(body()) == ChatRequest(messages=(Message(Role.USER, "Hello"),))
 
 
 @pytest.mark.parametrize(
@@ -82,16 +80,16 @@ def test_null_is_the_same_as_nothing() -> None:
     ],
 )
 def test_profile_goes_before_its_old_name(fields: dict[str, object], profile: str | None) -> None:
-    assert decode(body(**fields)).profile == profile
+    assert decode_chat(body(**fields)).profile == profile
 
 
 def test_an_empty_system_prompt_is_none() -> None:
-    assert decode(body(systemPrompt="")).system_prompt is None
+    assert decode_chat(body(systemPrompt="")).system_prompt is None
 
 
 def test_two_thousand_messages_are_the_most() -> None:
     many = [HELLO] * 2_000
-    assert len(decode(json.dumps({"messages": many}).encode()).messages) == 2_000
+    assert len(decode_chat(json.dumps({"messages": many}).encode()).messages) == 2_000
     field, reason = flaw(json.dumps({"messages": [*many, HELLO]}).encode())
     assert (field, reason) == ("messages", "must be a list of 1 to 2000 messages")
 
@@ -169,7 +167,7 @@ def test_at_every_depth_a_body_is_a_request_or_refused() -> None:
 
     def is_refused(depth: int) -> bool:
         try:
-            decode(nested(depth))
+            decode_chat(nested(depth))
         except InvalidRequestError:
             return True
         return False
@@ -223,13 +221,13 @@ def test_a_name_given_twice_is_refused(raw: bytes, name: str | None) -> None:
     ],
 )
 def test_a_name_that_is_only_there_again_elsewhere_is_fine(raw: bytes) -> None:
-    assert decode(raw).messages[0] == Message(Role.USER, "Hello")
+    assert decode_chat(raw).messages[0] == Message(Role.USER, "Hello")
 
 
 def test_an_empty_or_blank_message_before_the_question_is_fine() -> None:
     blank = [{"role": "user", "content": " "}, {"role": "assistant", "content": ""}]
     raw = json.dumps({"messages": [*blank, HELLO, *blank[1:]]}).encode()
-    assert [message.content for message in decode(raw).messages] == [" ", "", "Hello", ""]
+    assert [message.content for message in decode_chat(raw).messages] == [" ", "", "Hello", ""]
 
 
 @pytest.mark.parametrize(
@@ -248,5 +246,5 @@ def test_an_empty_or_blank_message_before_the_question_is_fine() -> None:
 )
 def test_nothing_that_was_sent_is_told_back(raw: bytes) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        decode(raw)
+        decode_chat(raw)
     assert "sk-secret" not in str(caught.value)

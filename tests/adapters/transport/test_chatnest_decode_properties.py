@@ -8,10 +8,9 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from chatnest.adapters.transport import ChatNestDialect
+from chatnest.adapters.transport.chatnest_body import decode_chat
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.requests import ChatRequest
-
-decode = ChatNestDialect().decode
 
 Body = dict[str, Any]
 
@@ -74,7 +73,7 @@ JSON = st.recursive(
 
 def outcome(raw: bytes) -> ChatRequest | InvalidRequestError:
     try:
-        return decode(raw)
+        return decode_chat(raw)
     except InvalidRequestError as error:
         return error
 
@@ -131,7 +130,7 @@ def test_exactly_the_bodies_that_the_model_takes_are_taken(body: Body) -> None:
 
 @given(GOOD_BODIES)
 def test_a_taken_body_loses_nothing(body: Body) -> None:
-    request = decode(json.dumps(body, ensure_ascii=False).encode())
+    request = decode_chat(json.dumps(body, ensure_ascii=False).encode())
     said = [(str(message.role), message.content) for message in request.messages]
     assert said == [(message["role"], message["content"]) for message in body["messages"]]
     first, second = body.get("profile"), body.get("aiUsageProfile")
@@ -158,6 +157,6 @@ def test_any_bytes_are_a_request_or_a_refusal(raw: bytes) -> None:
 @given(st.integers(0, 70), st.binary(max_size=3), st.integers(0, 4))
 def test_a_damaged_body_is_a_request_or_a_refusal(at: int, put: bytes, cut: int) -> None:
     whole = b'{"messages":[{"role":"user","content":"H\\u00e9"}],"dailyTokenLimit":12}'
-    assert isinstance(decode(whole), ChatRequest)
+    assert isinstance(decode_chat(whole), ChatRequest)
     damaged = whole[:at] + put + whole[at + cut :]
     assert isinstance(outcome(damaged), ChatRequest | InvalidRequestError)

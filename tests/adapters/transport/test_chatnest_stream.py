@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatnest.adapters.transport import ChatNestDialect, Dialect, Encoder
+from chatnest.adapters.transport.chatnest import ChatNestEncoder
 from chatnest.domain.admission import Admitted
 from chatnest.domain.budget import Hold, Unit
 from chatnest.domain.errors import PublicError
@@ -68,7 +69,7 @@ NON_EMPTY_TEXTS = TEXTS.filter(bool)
 
 
 def encode(*events: ChatEvent) -> bytes:
-    return DIALECT.encoder().encode(events)
+    return ChatNestEncoder().encode(events)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_each_event_is_one_frame_of_exact_bytes(event: ChatEvent, frame: bytes) 
 
 
 def test_a_ping_is_one_frame_of_exact_bytes() -> None:
-    encoder: Encoder = DIALECT.encoder()
+    encoder: Encoder = ChatNestEncoder()
     assert encoder.ping == b"event: ping\ndata: \n\n"
 
 
@@ -164,7 +165,7 @@ def test_a_token_is_framed_as_the_original_does_it(text: str) -> None:
 def test_the_npm_client_reads_every_text_however_the_stream_is_cut(
     batches: list[list[str]], cuts: list[int]
 ) -> None:
-    encoder = DIALECT.encoder()
+    encoder = ChatNestEncoder()
     stream = encoder.encode((STARTED,))
     for texts in batches:
         stream += encoder.encode([TextDelta(text) for text in texts]) + encoder.ping
@@ -236,7 +237,7 @@ def test_half_a_pair_anywhere_never_breaks_a_stream() -> None:
 def test_a_stream_has_the_headers_of_the_original_and_the_limits() -> None:
     hold = Hold("h", "r", "someone", "balanced", "p", "m", (), 400, NOW, NOW + 1)
     admitted = Admitted(hold, (rate(29, 2_000_000),), (balance(held=600),))
-    assert DIALECT.stream_headers(admitted, NOW) == (
+    assert DIALECT.stream_headers(STARTED, admitted, NOW) == (
         ("content-type", "text/event-stream"),
         ("cache-control", "no-cache"),
         ("connection", "keep-alive"),

@@ -2,9 +2,17 @@
 
 from chatnest.adapters.transport.chatnest import ChatNestDialect, ChatNestEncoder
 from chatnest.adapters.transport.usage_report import LimitReport, UsageReport, usage_report
-from chatnest.adapters.transport.wire import Dialect, Encoder, Headers, WireResponse
+from chatnest.adapters.transport.wire import (
+    Asked,
+    Dialect,
+    Encoder,
+    Headers,
+    WholeReply,
+    WireResponse,
+)
 
 __all__ = [
+    "Asked",
     "ChatNestDialect",
     "ChatNestEncoder",
     "Dialect",
@@ -12,6 +20,7 @@ __all__ = [
     "Headers",
     "LimitReport",
     "UsageReport",
+    "WholeReply",
     "WireResponse",
     "usage_report",
 ]

@@ -28,7 +28,7 @@ from chatnest.adapters.transport.sse import (
     to_json,
 )
 from chatnest.adapters.transport.usage_report import CallUsageReport, call_usage_report
-from chatnest.adapters.transport.wire import Headers, WireResponse
+from chatnest.adapters.transport.wire import Asked, Headers, WireResponse
 from chatnest.domain.admission import Admitted, Refusal
 from chatnest.domain.errors import PublicError
 from chatnest.domain.events import (
@@ -43,7 +43,6 @@ from chatnest.domain.events import (
     ToolCallDelta,
     UsageReported,
 )
-from chatnest.domain.requests import ChatRequest
 
 _START: Final = empty_frame("start")
 _TOKEN: Final = frame_start("token")
@@ -125,21 +124,21 @@ class ChatNestDialect:
         """``chatnest``."""
         return "chatnest"
 
-    def decode(self, body: bytes) -> ChatRequest:
-        """The request in *body*.
+    def decode(self, body: bytes) -> Asked:
+        """The request in *body*; every answer is a stream.
 
         Raises:
             InvalidRequestError: *body* is no request.
         """
-        return decode_chat(body)
+        return Asked(decode_chat(body), ChatNestEncoder())
 
-    def encoder(self) -> ChatNestEncoder:
-        """A new encoder for one answer."""
-        return ChatNestEncoder()
-
-    def stream_headers(self, admitted: Admitted, now: int) -> Headers:
+    def stream_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
         """Those of the original, and what the admission left of each limit."""
-        return STREAM_HEADERS + limit_headers(admitted.rates, admitted.balances, now)
+        return STREAM_HEADERS + self.answer_headers(started, admitted, now)
+
+    def answer_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
+        """What the admission left of each limit."""
+        return limit_headers(admitted.rates, admitted.balances, now)
 
     def refusal(self, refusal: Refusal, now: int) -> WireResponse:
         """The original's JSON, and beside it which limit refused and when it can succeed."""

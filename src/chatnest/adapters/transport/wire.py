@@ -5,11 +5,11 @@ comes back (events, a refusal, an error) into bytes. It does no I/O and knows no
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chatnest.domain.admission import Admitted, Refusal
 from chatnest.domain.errors import PublicError
-from chatnest.domain.events import EventBatch
+from chatnest.domain.events import EventBatch, Started
 from chatnest.domain.requests import ChatRequest
 
 Headers = tuple[tuple[str, str], ...]
@@ -25,6 +25,7 @@ class WireResponse:
     body: bytes
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Encodes the events of one answer, in their order; made anew for each answer."""
 
@@ -36,6 +37,30 @@ class Encoder(Protocol):
         """The frames of *batch*, joined, so that one batch is one write."""
 
 
+class WholeReply(Protocol):
+    """Collects the events of one answer for a client that wants it in one piece."""
+
+    def add(self, batch: EventBatch) -> None:
+        """Take the next events, in their order."""
+
+    def response(self) -> WireResponse:
+        """The whole answer, or the error that it ended with, once its last event was added.
+
+        Its headers are without those of :meth:`Dialect.answer_headers`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A decoded request: what is asked, and how its answer is to be written.
+
+    ``reply`` is for this answer alone: an :class:`Encoder` where the client wants a stream.
+    """
+
+    request: ChatRequest
+    reply: Encoder | WholeReply
+
+
 class Dialect(Protocol):
     """One client family's way to ask for an answer and to read it."""
 
@@ -43,18 +68,18 @@ class Dialect(Protocol):
     def name(self) -> str:
         """The name that the configuration uses."""
 
-    def decode(self, body: bytes) -> ChatRequest:
+    def decode(self, body: bytes) -> Asked:
         """The request in *body*; who sent it, and what they may ask for, is judged elsewhere.
 
         Raises:
             InvalidRequestError: *body* is no request; names the field, the reason, what to do.
         """
 
-    def encoder(self) -> Encoder:
-        """A new encoder for one answer."""
+    def stream_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
+        """All headers of a stream that was *admitted* at the instant *now*."""
 
-    def stream_headers(self, admitted: Admitted, now: int) -> Headers:
-        """The headers of a stream that was *admitted* at the instant *now*."""
+    def answer_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
+        """What a whole answer's headers say beside those of its :class:`WholeReply`."""
 
     def refusal(self, refusal: Refusal, now: int) -> WireResponse:
         """The response to a request that was not admitted at the instant *now*."""
