@@ -20,6 +20,7 @@ from chatnest import (
     Principal,
     Refusal,
     Role,
+    Route,
     Target,
     TextDelta,
 )
@@ -37,7 +38,7 @@ def create_service(policy: ChatPolicy) -> ChatService:
     clock = SystemClock()
     return ChatService(
         store=MemoryStore(clock),
-        target=Target(ScriptedProvider(clock), "scripted"),
+        routes=[Route("scripted", (Target(ScriptedProvider(clock), "scripted"),))],
         counter=BpeTokenCounter(),
         prices=PUBLISHED,
         clock=clock,

@@ -12,7 +12,7 @@ from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
 from chatnest.domain.budget import BudgetRule, Unit
 from chatnest.domain.capabilities import Capabilities
-from chatnest.domain.chat import ChatService, Target
+from chatnest.domain.chat import ChatService
 from chatnest.domain.errors import Failure, ProviderError
 from chatnest.domain.events import (
     ChatEvent,
@@ -36,6 +36,7 @@ from chatnest.domain.ports import (
 from chatnest.domain.profiles import Profile, Profiles
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.retry import RetryPolicy
+from chatnest.domain.routes import Route, Target
 from chatnest.domain.usage import Price, TokenUsage
 from chatnest.domain.windows import US_PER_S, Period, Window
 from chatnest.testing.clock import ManualClock
@@ -72,6 +73,9 @@ class WordCounter:
             raise RuntimeError("no vocabulary")
         self.counted.append(text)
         return len(text.split())
+
+    def overestimate_percent(self, model: str) -> int:
+        return 0
 
     def overhead(self, model: str) -> TokenOverhead:
         return TokenOverhead(per_message=2, per_request=3)
@@ -201,7 +205,9 @@ class World:
         self.policy = replace(policy or ChatPolicy(), profiles=profiles)
         self.service = ChatService(
             store=self.store,
-            target=Target(provider or self.provider, "model-1", context_window),
+            routes=[
+                Route("model-1", (Target(provider or self.provider, "model-1", context_window),))
+            ],
             counter=self.counter,
             prices=OnePrice(price),
             clock=self.clock,

@@ -244,6 +244,8 @@ def test_the_codes_stand_in_the_order_of_precedence() -> None:
     assert list(RefusalCode) == [
         "not_allowed",
         "request_too_large",
+        "provider_down",
+        "provider_busy",
         "rate_limited",
         "too_many_streams",
         "budget_exhausted",

@@ -1,5 +1,7 @@
 """What is kept of one provider call."""
 
+from typing import Any
+
 import pytest
 
 from chatnest.domain.attempt import Attempt
@@ -28,7 +30,8 @@ END = Finished(FinishReason.STOP)
 
 
 def seen(*batches: ProviderBatch) -> tuple[Attempt, list[ProviderBatch]]:
-    attempt = Attempt(HOLD, 1, started_us=100)
+    nowhere: Any = None  # to whom it is sent is nothing that an attempt looks at
+    attempt = Attempt(nowhere, nowhere, HOLD, 1, started_us=100)
     relayed = [attempt.observe(batch, 110 + index) for index, batch in enumerate(batches)]
     return attempt, relayed
 

@@ -6,7 +6,7 @@ import pytest
 
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.profiles import Profile
-from chatnest.domain.prompt import Prompt, PromptFitter
+from chatnest.domain.prompt import Asked, Prompt, PromptFitter
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
 from tests.domain.chat_world import PROFILE, WordCounter
 
@@ -14,8 +14,8 @@ from tests.domain.chat_world import PROFILE, WordCounter
 EACH, ALL = 2, 3
 
 
-def said(*texts: str) -> tuple[Message, ...]:
-    return tuple(Message(Role.USER, text) for text in texts)
+def said(*texts: str) -> Asked:
+    return Asked(tuple(Message(Role.USER, text) for text in texts))
 
 
 def fitter(window: int | None = None) -> tuple[PromptFitter, WordCounter]:
@@ -23,10 +23,8 @@ def fitter(window: int | None = None) -> tuple[PromptFitter, WordCounter]:
     return PromptFitter(counter, "model-1", window), counter
 
 
-async def fitted(
-    messages: tuple[Message, ...], profile: Profile = PROFILE, window: int | None = None
-) -> Prompt:
-    prompt = await fitter(window)[0].fit(messages, profile)
+async def fitted(asked: Asked, profile: Profile = PROFILE, window: int | None = None) -> Prompt:
+    prompt = await fitter(window)[0].fit(asked, profile)
     assert isinstance(prompt, Prompt), prompt
     return prompt
 
@@ -35,7 +33,8 @@ async def test_what_fits_by_its_bytes_is_not_counted() -> None:
     fit, counter = fitter()
     prompt = await fit.fit(said("four", "more"), PROFILE)
 
-    assert prompt == Prompt(said("four", "more"), 8 + 2 * EACH + ALL, 100, counted=False)
+    both = tuple(said("four", "more").messages)
+    assert prompt == Prompt(both, (), 8 + 2 * EACH + ALL, 100, counted=False)
     assert counter.counted == []
 
 
@@ -68,7 +67,7 @@ async def test_a_last_turn_may_eat_into_the_cap_down_to_its_minimum() -> None:
 async def test_older_turns_are_dropped_before_the_cap_shrinks() -> None:
     prompt = await fitted(said("w " * 500, "w " * 500))
 
-    assert prompt.messages == said("w " * 500)
+    assert prompt.messages == said("w " * 500).messages
     assert prompt.output_cap == PROFILE.max_output_tokens
 
 

@@ -9,12 +9,13 @@ from chatnest.domain.errors import Failure, FailureKind, PublicError
 from chatnest.domain.retry import (
     RETRY_TABLE,
     Decision,
-    FailOver,
     GiveUp,
     GiveUpReason,
-    RetryHere,
+    Option,
     RetryPolicy,
+    TryAgain,
     Verdict,
+    asked_us,
     classify,
     decide,
     failure_from_response,
@@ -35,15 +36,25 @@ def decision(
     jitter: float = 0.5,
     other_targets: bool = False,
 ) -> Decision:
+    """After a failure of the target at place 0; the *other* one is at place 1, and untried."""
+    here = Option(0, attempt, asked_us(retry_after_s))
+    stays = RETRY_TABLE[kind] is Verdict.RETRY
     return decide(
         Failure(kind, retry_after_s=retry_after_s),
+        [*([here] if stays else []), *([Option(1)] if other_targets else [])],
         streamed=streamed,
         attempt=attempt,
         elapsed_us=elapsed_us,
         jitter=jitter,
         policy=POLICY,
-        other_targets=other_targets,
     )
+
+
+def here(delay_us: int) -> TryAgain:
+    return TryAgain(0, delay_us)
+
+
+ELSEWHERE = TryAgain(1, 0)
 
 
 @pytest.mark.parametrize(
@@ -170,11 +181,15 @@ def test_every_kind_has_a_verdict() -> None:
 )
 def test_the_verdict_is_what_is_done(kind: FailureKind, verdict: Verdict) -> None:
     alone = {
-        Verdict.RETRY: RetryHere(50),
+        Verdict.RETRY: here(50),
         Verdict.FAIL_OVER: NOT_RETRYABLE,
         Verdict.GIVE_UP: NOT_RETRYABLE,
     }
-    beside_others = alone | {Verdict.FAIL_OVER: FailOver()}
+    beside_others = {
+        Verdict.RETRY: ELSEWHERE,
+        Verdict.FAIL_OVER: ELSEWHERE,
+        Verdict.GIVE_UP: NOT_RETRYABLE,
+    }
     assert decision(kind) == alone[verdict]
     assert decision(kind, other_targets=True) == beside_others[verdict]
 
@@ -187,39 +202,40 @@ def test_nothing_is_tried_again_after_the_first_delta() -> None:
 
 def test_the_delay_doubles_up_to_its_maximum() -> None:
     delays = [decision(attempt=attempt) for attempt in (1, 2, 3, 4)]
-    assert delays == [RetryHere(50), RetryHere(100), RetryHere(200), RetryHere(200)]
+    assert delays == [here(50), here(100), here(200), here(200)]
 
 
 def test_jitter_spreads_the_delay_from_nothing_to_all_of_it() -> None:
-    assert decision(jitter=0.0) == RetryHere(0)
-    assert decision(jitter=0.99) == RetryHere(99)
+    assert decision(jitter=0.0) == here(0)
+    assert decision(jitter=0.99) == here(99)
 
 
 def test_a_delay_of_many_attempts_is_still_a_number() -> None:
     patient = RetryPolicy(max_attempts=10**9, base_delay_us=1, max_delay_us=7, deadline_us=7)
     outcome = decide(
         Failure(FailureKind.TIMEOUT),
+        [Option(0, 1)],
         streamed=False,
         attempt=10**9 - 1,
         elapsed_us=0,
         jitter=1.0,
         policy=patient,
     )
-    assert outcome == RetryHere(7)
+    assert outcome == here(7)
 
 
 def test_retry_after_is_a_floor_and_not_a_ceiling() -> None:
-    assert decision(retry_after_s=0.0009) == RetryHere(900)
-    assert decision(retry_after_s=0.00001) == RetryHere(50)
+    assert decision(retry_after_s=0.0009) == here(900)
+    assert decision(retry_after_s=0.00001) == here(50)
 
 
 def test_retry_after_is_rounded_up() -> None:
-    assert decision(jitter=0.0, retry_after_s=1e-7) == RetryHere(1)
+    assert decision(jitter=0.0, retry_after_s=1e-7) == here(1)
 
 
 @pytest.mark.parametrize("retry_after_s", [-1.0, -math.inf, math.nan, 0.0])
 def test_a_retry_after_that_makes_no_sense_asks_for_nothing(retry_after_s: float) -> None:
-    assert decision(retry_after_s=retry_after_s) == RetryHere(50)
+    assert decision(retry_after_s=retry_after_s) == here(50)
 
 
 @pytest.mark.parametrize("retry_after_s", [0.0011, 1e308, math.inf])
@@ -228,25 +244,47 @@ def test_a_wait_past_the_deadline_is_not_begun(retry_after_s: float) -> None:
 
 
 def test_the_deadline_itself_may_be_reached() -> None:
-    assert decision(elapsed_us=950) == RetryHere(50)
+    assert decision(elapsed_us=950) == here(50)
     assert decision(elapsed_us=951) == GiveUp(GiveUpReason.DEADLINE)
 
 
-def test_another_target_is_tried_where_the_wait_would_be_too_long() -> None:
-    assert decision(retry_after_s=60.0, other_targets=True) == FailOver()
+def after_timeout(*options: Option, jitter: float = 0.5) -> Decision:
+    return decide(
+        Failure(FailureKind.TIMEOUT),
+        options,
+        streamed=False,
+        attempt=1,
+        elapsed_us=0,
+        jitter=jitter,
+        policy=POLICY,
+    )
+
+
+def test_the_preferred_of_the_untried_targets_comes_first() -> None:
+    assert after_timeout(Option(0, 1), Option(1), Option(2)) == TryAgain(1, 0)
+
+
+def test_a_target_that_wants_to_be_left_alone_comes_when_it_is_ready() -> None:
+    assert after_timeout(Option(0, 1), Option(1, 0, 60)) == here(50)
+    assert after_timeout(Option(0, 1), Option(1, 0, 49)) == TryAgain(1, 49)
+    assert after_timeout(Option(0, 1, 70), Option(1, 1, 60)) == TryAgain(1, 60)
+
+
+def test_of_two_that_are_equally_soon_the_less_tried_one_is_called() -> None:
+    assert after_timeout(Option(0, 2), Option(1, 1)) == TryAgain(1, 50)
+    assert after_timeout(Option(0, 1), Option(1), jitter=0.0) == TryAgain(1, 0)
+    assert after_timeout(Option(0, 1), Option(1, 1)) == here(50)
 
 
 def test_another_target_is_not_tried_after_the_deadline() -> None:
     for kind in (FailureKind.OVERLOADED, FailureKind.AUTHENTICATION):
-        assert decision(kind, elapsed_us=1_000, jitter=0.0, other_targets=True) != (
-            GiveUp(GiveUpReason.DEADLINE)
-        )
+        assert decision(kind, elapsed_us=1_000, other_targets=True) == ELSEWHERE
         late = decision(kind, elapsed_us=1_001, other_targets=True)
         assert late == GiveUp(GiveUpReason.DEADLINE)
 
 
 def test_attempts_end() -> None:
-    assert decision(attempt=4) == RetryHere(200)
+    assert decision(attempt=4) == here(200)
     for kind in (FailureKind.OVERLOADED, FailureKind.AUTHENTICATION):
         assert decision(kind, attempt=5, other_targets=True) == GiveUp(GiveUpReason.ATTEMPTS)
 
@@ -269,6 +307,7 @@ def test_the_smallest_policy_tries_once() -> None:
     once = RetryPolicy(max_attempts=1, base_delay_us=0, max_delay_us=0, deadline_us=0)
     outcome = decide(
         Failure(FailureKind.TIMEOUT),
+        [Option(0, 1)],
         streamed=False,
         attempt=1,
         elapsed_us=0,

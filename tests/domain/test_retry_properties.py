@@ -1,16 +1,20 @@
 """Retry against an own calculation, and as a whole loop under a clock of its own."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatnest.domain.errors import Failure, FailureKind
+from chatnest.domain.journey import Journey
 from chatnest.domain.retry import (
-    FailOver,
+    Decision,
     GiveUp,
-    RetryHere,
+    Option,
     RetryPolicy,
+    TryAgain,
+    asked_us,
     classify,
     decide,
     failure_from_response,
@@ -64,77 +68,106 @@ def expected_delay_us(attempt: int, jitter: float, wait_us: int | None, policy: 
     return max(int(Fraction(jitter) * min(ceiling, policy.max_delay_us)), wait_us or 0)
 
 
-@given(
-    kinds,
-    waits_us,
-    st.booleans(),
-    st.integers(1, 5),
-    st.integers(0, 26),
-    jitters,
-    policies(),
-    st.booleans(),
+def judged(
+    failure: Failure, options: Sequence[Option], attempt: int, elapsed_us: int, policy: RetryPolicy
+) -> Decision:
+    return decide(
+        failure,
+        options,
+        streamed=False,
+        attempt=attempt,
+        elapsed_us=elapsed_us,
+        jitter=0.5,
+        policy=policy,
+    )
+
+
+options = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12)), max_size=3).map(
+    lambda drawn: [Option(place, tries, wait) for place, (tries, wait) in enumerate(drawn)]
 )
+
+
+@given(kinds, options, st.booleans(), st.integers(1, 5), st.integers(0, 26), jitters, policies())
 def test_every_decision_is_the_calculated_one(
     kind: FailureKind,
-    wait_us: int | None,
+    options: list[Option],
     streamed: bool,
     attempt: int,
     elapsed_us: int,
     jitter: float,
     policy: RetryPolicy,
-    other_targets: bool,
 ) -> None:
     outcome = decide(
-        failure_of(kind, wait_us),
+        Failure(kind),
+        options,
         streamed=streamed,
         attempt=attempt,
         elapsed_us=elapsed_us,
         jitter=jitter,
         policy=policy,
-        other_targets=other_targets,
     )
-    delay_us = expected_delay_us(attempt, jitter, wait_us, policy)
-    is_open = not streamed and attempt < policy.max_attempts and elapsed_us <= policy.deadline_us
-    in_time = elapsed_us + delay_us <= policy.deadline_us
-    if is_open and kind in PASSING and in_time:
-        assert outcome == RetryHere(delay_us)
-    elif is_open and kind in PASSING | ABOUT_ONE_PROVIDER and other_targets:
-        assert outcome == FailOver()
-    else:
+    delays_us = {
+        option.place: expected_delay_us(attempt, jitter, option.ready_in_us, policy)
+        if option.tries
+        else option.ready_in_us
+        for option in options
+    }
+    may_go_on = kind in PASSING | ABOUT_ONE_PROVIDER
+    is_open = not streamed and attempt < policy.max_attempts and may_go_on
+    in_time = {place for place, us in delays_us.items() if elapsed_us + us <= policy.deadline_us}
+    if not (is_open and in_time):
         assert isinstance(outcome, GiveUp)
+        return
+    assert isinstance(outcome, TryAgain)
+    assert outcome.place in in_time
+    assert outcome.delay_us == delays_us[outcome.place] == min(delays_us.values())
+    rivals = [option for option in options if delays_us[option.place] == outcome.delay_us]
+    chosen = options[outcome.place]
+    assert chosen.tries == min(option.tries for option in rivals)
+    assert all(chosen.place <= other.place for other in rivals if other.tries == chosen.tries)
 
 
-attempts = st.tuples(kinds, waits_us, st.integers(0, 6), jitters)
+attempts = st.tuples(kinds, waits_us, st.integers(0, 6))
 
 
 @given(st.lists(attempts, min_size=5, max_size=5), policies(), st.integers(0, 2))
 def test_a_whole_request_never_waits_past_its_deadline(
-    script: list[tuple[FailureKind, int | None, int, float]], policy: RetryPolicy, others: int
+    script: list[tuple[FailureKind, int | None, int]], policy: RetryPolicy, others: int
 ) -> None:
-    now_us = made = 0
-    for kind, wait_us, took_us, jitter in script:
+    now_us = made = place = 0
+    journey = Journey(1 + others)
+    ready_us = [0] * (1 + others)
+    for kind, wait_us, took_us in script:
         assert now_us <= policy.deadline_us
         made += 1
         now_us += took_us
-        outcome = decide(
-            failure_of(kind, wait_us),
-            streamed=False,
-            attempt=made,
-            elapsed_us=now_us,
-            jitter=jitter,
-            policy=policy,
-            other_targets=others > 0,
-        )
+        ready_us[place] = now_us + (wait_us or 0)
+        failure = failure_of(kind, wait_us)
+        journey.failed(place, failure)
+        waits = [max(0, instant - now_us) for instant in ready_us]
+        outcome = judged(failure, journey.options(waits), made, now_us, policy)
         if isinstance(outcome, GiveUp):
             break
-        if isinstance(outcome, FailOver):
-            assert others > 0
-            others -= 1
-        if isinstance(outcome, RetryHere):
-            assert outcome.delay_us >= (wait_us or 0)
-            now_us += outcome.delay_us
-            assert now_us <= policy.deadline_us
+        now_us += outcome.delay_us
+        place = outcome.place
+        assert ready_us[place] <= now_us <= policy.deadline_us
     assert made <= policy.max_attempts
+
+
+@given(st.lists(kinds, max_size=6), st.integers(1, 3))
+def test_a_target_is_out_for_a_request_unless_its_failure_passes(
+    failures: list[FailureKind], places: int
+) -> None:
+    journey = Journey(places)
+    for number, kind in enumerate(failures):
+        journey.failed(number % places, Failure(kind))
+    for place in range(places):
+        became = failures[place::places]
+        option = next((o for o in journey.options([7] * places) if o.place == place), None)
+        if set(became) <= PASSING:
+            assert option == Option(place, len(became), 7)
+        else:
+            assert option is None
 
 
 @given(statuses, st.sampled_from(WORDS_OF_NEVER), st.booleans(), waits_us)
@@ -145,8 +178,9 @@ def test_what_must_not_be_retried_is_not_whatever_its_status(
     after_s = None if wait_us is None else wait_us / US_PER_S
     failure = failure_from_response(status or 0, code, after_s, error_type)
     patient = RetryPolicy(max_attempts=9, deadline_us=US_PER_S**2)
-    outcome = decide(failure, streamed=False, attempt=1, elapsed_us=0, jitter=0.0, policy=patient)
-    assert isinstance(outcome, GiveUp)
+    journey = Journey(1)
+    journey.failed(0, failure)
+    assert isinstance(judged(failure, journey.options([0]), 1, 0, patient), GiveUp)
     assert not public_error(failure).retryable
 
 
@@ -166,11 +200,12 @@ def test_no_retry_after_breaks_the_deadline(
 ) -> None:
     outcome = decide(
         Failure(kind, retry_after_s=retry_after_s),
+        [Option(0, 1, asked_us(retry_after_s))],
         streamed=False,
         attempt=1,
         elapsed_us=0,
         jitter=jitter,
         policy=policy,
     )
-    if isinstance(outcome, RetryHere):
+    if isinstance(outcome, TryAgain):
         assert 0 <= outcome.delay_us <= policy.deadline_us

@@ -22,8 +22,9 @@ from chatnest.app.config_checks import check
 from chatnest.app.config_policy import to_policy, to_price_book
 from chatnest.app.provider_choice import LOCAL, PROVIDERS, choose_provider
 from chatnest.app.store_choice import choose_store, open_store
-from chatnest.domain.chat import ChatService, Target
+from chatnest.domain.chat import ChatService
 from chatnest.domain.ports import ChatProvider, Clock, LedgerStore, Randomness
+from chatnest.domain.routes import Route, Target
 
 
 class Container:
@@ -98,6 +99,11 @@ def _target(config: ChatNestConfig, provider: ChatProvider) -> Target:
     return Target(provider, model, config.context_window)
 
 
+def _routes(config: ChatNestConfig, provider: ChatProvider) -> tuple[Route, ...]:
+    target = _target(config, provider)
+    return (Route(target.model, (target,)),)
+
+
 def _store(config: ChatNestConfig, clock: Clock, randomness: Randomness) -> LedgerStore:
     return open_store(choose_store(config), clock, randomness)
 
@@ -120,7 +126,7 @@ class _Graph(containers.DeclarativeContainer):
     service = providers.Singleton(
         ChatService,
         store=store,
-        target=providers.Callable(_target, config, provider),
+        routes=providers.Callable(_routes, config, provider),
         counter=providers.Singleton(BpeTokenCounter),
         prices=providers.Callable(to_price_book, config),
         clock=clock,

@@ -8,7 +8,8 @@ from chatnest.domain.admission import Admitted, RateRule, RateStatus, Refusal, R
 from chatnest.domain.answer import Answer
 from chatnest.domain.budget import Balance, BudgetRule, Unit
 from chatnest.domain.capabilities import TEXT_ONLY, Capabilities
-from chatnest.domain.chat import ChatService, Target
+from chatnest.domain.chat import ChatService
+from chatnest.domain.circuit import CircuitPolicy
 from chatnest.domain.errors import (
     BusyError,
     ChatNestError,
@@ -65,6 +66,7 @@ from chatnest.domain.profiles import HardCaps, Profile, Profiles, Wishes
 from chatnest.domain.rate_limit import Algorithm, Quota
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.retry import RetryPolicy, failure_from_response
+from chatnest.domain.routes import Route, Target
 from chatnest.domain.tools import Tool, ToolChoice, ToolMode
 from chatnest.domain.usage import Price, TokenUsage
 from chatnest.domain.usage_view import DayAccount, DayUsage, UsageView
@@ -86,6 +88,7 @@ __all__ = [
     "ChatProvider",
     "ChatRequest",
     "ChatService",
+    "CircuitPolicy",
     "Clock",
     "ConfigurationError",
     "DayAccount",
@@ -128,6 +131,7 @@ __all__ = [
     "RefusalDelta",
     "RetryPolicy",
     "Role",
+    "Route",
     "Started",
     "StoreUnavailableError",
     "Target",

@@ -5,8 +5,6 @@ and the output that came, by the tokenizer. Only a call that a provider provably
 is released.
 """
 
-from dataclasses import replace
-
 from chatnest.domain.admission import Admitted
 from chatnest.domain.attempt import Attempt
 from chatnest.domain.budget import Balance, balances
@@ -14,7 +12,9 @@ from chatnest.domain.call import CallPlan, Surroundings
 from chatnest.domain.closing import Closed, Settlement
 from chatnest.domain.errors import Failure
 from chatnest.domain.events import FinishReason, UsageReported
+from chatnest.domain.live_target import Entry
 from chatnest.domain.ports import CallReport
+from chatnest.domain.preparing import Prepared
 from chatnest.domain.steps import Ending, Release
 from chatnest.domain.usage import NO_USAGE, TokenUsage
 
@@ -25,6 +25,7 @@ class CallAccount:
     def __init__(self, plan: CallPlan, around: Surroundings) -> None:
         self._plan = plan
         self._around = around
+        self._rules = plan.first.admission.reserve.rules
         self._closed: Closed | None = None
 
     async def close(
@@ -44,27 +45,28 @@ class CallAccount:
             balances=self._balances(),
         )
 
-    async def renew(self, attempt: Attempt, failure: Failure) -> Attempt | None:
+    async def renew(
+        self, attempt: Attempt, failure: Failure, prepared: Prepared, entry: Entry
+    ) -> Attempt | None:
         """Close a failed attempt and hold the next one; None where there is no room for it."""
         ending = await self._ending(attempt, failure, FinishReason.ERROR)
-        admission = self._plan.admission
-        number = attempt.number + 1
-        now = self._around.clock.now()
-        hold = replace(
-            admission.reserve.hold,
-            id=f"{self._plan.started.request_id}.{number}",
-            created_at=now,
-            expires_at=now + self._plan.time_limits.lease_us,
-        )
-        again = replace(admission, reserve=replace(admission.reserve, hold=hold))
-        retried = await self._around.settler.retry(attempt.hold, ending, again)
+        retried = await self._around.settler.retry(attempt.hold, ending, prepared.admission)
         if retried is None:
             return None
         self._report(attempt, ending, failure, FinishReason.ERROR, retried.closed)
         if not isinstance(retried.decision, Admitted):
             self._closed = retried.closed
             return None
-        return Attempt(retried.decision.hold, number, self._around.clock.monotonic_us())
+        self._rules = prepared.admission.reserve.rules
+        now_us = self._around.clock.monotonic_us()
+        return Attempt(prepared, entry, retried.decision.hold, attempt.number + 1, now_us)
+
+    async def learn(self, attempt: Attempt) -> None:
+        """Compare what the provider reports with our own count, of some calls alone."""
+        if attempt.usage is not None and attempt.finish_reason is not None:
+            prepared = attempt.prepared
+            output = attempt.observed_output
+            await prepared.live.fitter.learn(prepared.asked, output, attempt.usage)
 
     async def _ending(
         self, attempt: Attempt, failure: Failure | None, reason: FinishReason
@@ -77,18 +79,19 @@ class CallAccount:
         usage, estimated = attempt.usage, False
         if usage is None:
             usage, estimated = await self._observed_usage(attempt), True
-        return Settlement(usage, self._plan.price, estimated, outcome)
+        return Settlement(usage, attempt.prepared.price, estimated, outcome)
 
     async def _observed_usage(self, attempt: Attempt) -> TokenUsage:
-        fitter = self._around.fitter
+        prepared = attempt.prepared
+        fitter = prepared.live.fitter
         try:
             return TokenUsage(
-                input_tokens=await fitter.count(self._plan.call.messages),
+                input_tokens=await fitter.count(prepared.asked),
                 output_tokens=await fitter.count_text(attempt.observed_output),
             )
         except Exception:
             # A tokenizer is anyone's code too. Without it nothing is known: charge the hold.
-            demand = self._plan.admission.reserve.demand
+            demand = prepared.admission.reserve.demand
             return TokenUsage(demand.input_tokens, attempt.hold.output_cap)
 
     def _balances(self) -> tuple[Balance, ...]:
@@ -96,8 +99,7 @@ class CallAccount:
         if self._closed is None or not self._closed.accounts:
             return self._plan.admitted.balances
         accounts = {account.key: account for account in self._closed.accounts}
-        rules = self._plan.admission.reserve.rules
-        return balances(accounts, rules, self._closed.hold.created_at)
+        return balances(accounts, self._rules, self._closed.hold.created_at)
 
     def _report(
         self,

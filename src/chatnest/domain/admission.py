@@ -2,9 +2,10 @@
 
 Refusals have a fixed order, and the first is returned:
 
-    not allowed · request too large · rate limited · too many streams · budget exhausted
+    not allowed · request too large · provider down · provider busy
+    · rate limited · too many streams · budget exhausted
 
-The first two need no store. A refusal takes nothing: not from a rate limit, not from a budget.
+The first four need no store. A refusal takes nothing: not from a rate limit, not from a budget.
 """
 
 from collections.abc import Iterable
@@ -34,6 +35,8 @@ class RefusalCode(StrEnum):
 
     NOT_ALLOWED = "not_allowed"
     REQUEST_TOO_LARGE = "request_too_large"
+    PROVIDER_DOWN = "provider_down"
+    PROVIDER_BUSY = "provider_busy"
     RATE_LIMITED = "rate_limited"
     TOO_MANY_STREAMS = "too_many_streams"
     BUDGET_EXHAUSTED = "budget_exhausted"

@@ -7,7 +7,6 @@ goes away.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
 from types import AsyncGeneratorType, TracebackType
 from typing import Self, cast
 
@@ -25,8 +24,12 @@ from chatnest.domain.events import (
     Started,
     UsageReported,
 )
-from chatnest.domain.ports import ProviderCall
-from chatnest.domain.retry import RetryHere, decide, public_error
+from chatnest.domain.journey import Journey
+from chatnest.domain.live_target import Entry
+from chatnest.domain.output_meter import OutputMeter
+from chatnest.domain.policy import TimeLimits
+from chatnest.domain.preparing import Prepared
+from chatnest.domain.retry import Decision, TryAgain, decide, public_error
 from chatnest.domain.time_limits import CallLimits
 from chatnest.domain.watchdog import BoundedContext, Interruption, wait_within
 from chatnest.domain.windows import US_PER_S
@@ -47,10 +50,13 @@ class Answer:
         self._around = around
         self._account = CallAccount(plan, around)
         self._begun_us = around.clock.monotonic_us()
-        self._attempt = Attempt(plan.admitted.hold, 1, self._begun_us)
+        self._attempt = Attempt(plan.first, plan.entry, plan.admitted.hold, 1, self._begun_us)
+        self._journey = Journey(len(plan.targets))
+        self._place = plan.targets.index(plan.first.live)
         self._events = cast(AsyncGeneratorType[EventBatch, None], self._relay())
         self._wait = Interruption(around.clock)
-        self._limits = CallLimits(plan.time_limits, around.clock, self._wait)
+        self._limits = CallLimits(self.time_limits, around.clock, self._wait)
+        self._meter = self._new_meter()
         self._failure: Failure | None = None
         self._renewal: asyncio.Task[Attempt | None] | None = None
         self._settlement: asyncio.Task[UsageReported] | None = None
@@ -59,7 +65,12 @@ class Answer:
     @property
     def started(self) -> Started:
         """The first event of the answer."""
-        return self._plan.started
+        return self._plan.preparation.started
+
+    @property
+    def time_limits(self) -> TimeLimits:
+        """How long the provider and the client may take."""
+        return self._plan.preparation.time_limits
 
     @property
     def admitted(self) -> Admitted:
@@ -94,6 +105,7 @@ class Answer:
         """
         if not self._events.ag_running:
             self._settle_once(self._reason_if_left())
+            self._attempt.entry.leave()
         await self._events.aclose()
         if self._settlement is not None:
             await self._wait_settled(self._settlement)
@@ -110,6 +122,7 @@ class Answer:
                             deltas = self._observe(batch)
                             if deltas:
                                 yield deltas
+                                await self._stop_at_cap()
                             self._wait.begin()
                             if self._is_over():
                                 break
@@ -126,6 +139,7 @@ class Answer:
                 if self._wait.end():
                     raise asyncio.CancelledError
                 self._failure = self._verdict_on(error)
+                self._attempt.entry.leave(self._failure_of_target())
                 if self._failure is None or not await self._try_again(self._failure):
                     break
             yield await self._last_batch()
@@ -133,25 +147,44 @@ class Answer:
             self._wait.end()
             self._limits.close()
             self._settle_once(self._reason_if_left())
+            self._attempt.entry.leave()
 
     def _open_stream(self) -> BoundedContext[AsyncIterator[ProviderBatch]]:
         self._attempt.sent = True
         self._wait.begin()
         self._limits.expect_first()
-        stream = self._around.provider.stream(self._call())
+        prepared = self._attempt.prepared
+        call = self._plan.preparation.call(prepared, self._attempt.hold.output_cap)
+        stream = prepared.live.target.provider.stream(call)
         return BoundedContext(stream, self._wait, self._leave_stream)
 
-    def _call(self) -> ProviderCall:
-        return replace(self._plan.call, max_output_tokens=self._attempt.hold.output_cap)
-
     def _observe(self, batch: ProviderBatch) -> ProviderBatch:
+        is_first = not self._attempt.streamed
         deltas = self._attempt.observe(batch, self._around.clock.monotonic_us())
+        if is_first:
+            self._attempt.entry.answered()
         if self._wait.by_others:
             # The provider swallowed the cancel of a reader who is gone.
             raise asyncio.CancelledError
         self._limits.relax()
         self._wait.pause()
         return deltas
+
+    async def _stop_at_cap(self) -> None:
+        """End an answer that goes on past its cap, which its provider was told."""
+        attempt = self._attempt
+        if self._meter.add(attempt.unmetered_output()) and attempt.finish_reason is None:
+            try:
+                is_over = await self._meter.is_over(lambda: attempt.observed_output)
+            except Exception:
+                # A tokenizer is anyone's code; without it the provider's word must do.
+                is_over = False
+            if is_over:
+                attempt.cut()
+
+    def _new_meter(self) -> OutputMeter:
+        attempt = self._attempt
+        return OutputMeter(attempt.prepared.live.fitter, attempt.hold.output_cap)
 
     def _leave_stream(self, error: BaseException | None) -> None:
         """Settle before the provider closes, where nothing can be tried again: it may hang.
@@ -173,22 +206,64 @@ class Answer:
             return None
         return self._limits.late or error or Failure(FailureKind.INTERRUPTED)
 
+    def _failure_of_target(self) -> Failure | None:
+        """What the target is to blame for; a whole answer's length and a shutdown are not its."""
+        return None if self._limits.is_final else self._failure
+
     async def _try_again(self, failure: Failure) -> bool:
         """Whether another attempt is to be made, after its back-off and under its own hold."""
         if self._limits.is_final:
             return False
-        decision = decide(
+        self._limits.forgive()
+        self._journey.failed(self._place, failure)
+        while isinstance(move := self._next_move(failure), TryAgain):
+            if not await self._back_off(move.delay_us):
+                return False
+            prepared = await self._prepare(move.place)
+            entry = None if prepared is None else await self._enter(move.place)
+            if prepared is not None and entry is not None:
+                self._place = move.place
+                return await self._renew(failure, prepared, entry)
+            self._journey.rule_out(move.place)
+        return False
+
+    def _next_move(self, failure: Failure) -> Decision:
+        return decide(
             failure,
+            self._journey.options([live.ready_in_us() for live in self._plan.targets]),
             streamed=self._attempt.streamed,
             attempt=self._attempt.number,
             elapsed_us=self._around.clock.monotonic_us() - self._begun_us,
             jitter=self._around.randomness.fraction(),
-            policy=self._plan.retry,
+            policy=self._plan.preparation.policy.retry,
         )
-        if not isinstance(decision, RetryHere) or not await self._back_off(decision.delay_us):
-            return False
-        self._renewal = self._around.settler.start(self._account.renew(self._attempt, failure))
-        renewed = await asyncio.shield(self._renewal)
+
+    async def _prepare(self, place: int) -> Prepared | None:
+        """The next attempt at the target at *place*; None where the prompt is too large for it."""
+        attempt = self._attempt
+        prepared = await self._plan.preparation.fit(
+            self._plan.targets[place],
+            attempt.number + 1,
+            self._around.clock.now(),
+            counted=attempt.prepared.prompt.counted,
+        )
+        return prepared if isinstance(prepared, Prepared) else None
+
+    async def _enter(self, place: int) -> Entry | None:
+        live = self._plan.targets[place]
+        return await live.wait_to_enter(live.target.max_wait_us)
+
+    async def _renew(self, failure: Failure, prepared: Prepared, entry: Entry) -> bool:
+        """Hold the next attempt in place of the last; False where there is no room for it."""
+        try:
+            renewal = self._account.renew(self._attempt, failure, prepared, entry)
+            self._renewal = self._around.settler.start(renewal)
+            renewed = await asyncio.shield(self._renewal)
+        except BaseException:
+            entry.leave()
+            raise
+        if renewed is None:
+            entry.leave()
         return self._take_over(renewed)
 
     def _take_over(self, renewed: Attempt | None) -> bool:
@@ -196,6 +271,7 @@ class Answer:
         if renewed is None:
             return False
         self._attempt, self._failure = renewed, None
+        self._meter = self._new_meter()
         return True
 
     def _public_error(self) -> PublicError | None:
@@ -207,7 +283,6 @@ class Answer:
 
     async def _back_off(self, delay_us: int) -> bool:
         """Wait before the next attempt; False where the answer was stopped meanwhile."""
-        self._limits.forgive()
         self._wait.begin()
         try:
             await self._around.clock.sleep(delay_us)
@@ -221,7 +296,7 @@ class Answer:
     async def _last_batch(self) -> EventBatch:
         error = self._public_error()
         reason = FinishReason.ERROR if error else self._attempt.finish_reason or FinishReason.STOP
-        last = Failed(error) if error else Finished(reason)
+        last = Failed(error) if error else Finished(reason, self._attempt.stop_sequence)
         usage = await self._wait_settled(self._settle_once(reason))
         return (last,) if usage is None else (usage, last)
 
@@ -245,7 +320,10 @@ class Answer:
         if self._renewal is not None:
             # The reader left while the next attempt was being held: its hold is the one to close.
             self._take_over(await self._renewal)
-        return await self._account.close(self._attempt, self._failure, reason)
+        reported = await self._account.close(self._attempt, self._failure, reason)
+        if self._attempt.prepared.live.fitter.wants_to_learn():
+            self._around.settler.start(self._account.learn(self._attempt))
+        return reported
 
 
 def _defect(error: BaseException) -> Failure:

@@ -15,29 +15,40 @@ from chatnest.domain.events import (
     UsageReported,
     next_phase,
 )
+from chatnest.domain.live_target import Entry
+from chatnest.domain.preparing import Prepared
 from chatnest.domain.usage import TokenUsage
 
 
 class Attempt:
     """One call of a provider under its own hold. ``number`` counts from one.
 
-    ``sent`` turns True before anything can leave for the provider, ``streamed`` with the first
-    delta. ``usage`` is the provider's own report, None while there is none.
+    ``prepared`` is what is sent and to whom, ``entry`` its place there. ``sent`` turns True before
+    anything can leave for the provider, ``streamed`` with the first delta. ``usage`` is the
+    provider's own report, None while there is none.
     """
 
     __slots__ = (
+        "_metered",
         "_pieces",
+        "entry",
         "finish_reason",
         "first_delta_us",
         "hold",
         "number",
         "phase",
+        "prepared",
         "sent",
         "started_us",
+        "stop_sequence",
         "usage",
     )
 
-    def __init__(self, hold: Hold, number: int, started_us: int) -> None:
+    def __init__(
+        self, prepared: Prepared, entry: Entry, hold: Hold, number: int, started_us: int
+    ) -> None:
+        self.prepared = prepared
+        self.entry = entry
         self.hold = hold
         self.number = number
         self.started_us = started_us
@@ -46,7 +57,9 @@ class Attempt:
         self.phase = Phase.STREAMING
         self.usage: TokenUsage | None = None
         self.finish_reason: FinishReason | None = None
+        self.stop_sequence: str | None = None
         self._pieces: list[str] = []
+        self._metered = 0
 
     @property
     def streamed(self) -> bool:
@@ -57,6 +70,16 @@ class Attempt:
     def observed_output(self) -> str:
         """Everything that the model was seen to write, as one text to count."""
         return "".join(self._pieces)
+
+    def unmetered_output(self) -> str:
+        """What the model was seen to write since this was asked last."""
+        new = self._pieces[self._metered :]
+        self._metered = len(self._pieces)
+        return new[0] if len(new) == 1 else "".join(new)
+
+    def cut(self) -> None:
+        """End the answer here: it is as long as what was held for it allows."""
+        self.finish_reason = FinishReason.LENGTH
 
     def observe(self, batch: ProviderBatch, now_us: int) -> ProviderBatch:
         """Take *batch* in, and return the deltas in it that are to be relayed.
@@ -90,5 +113,5 @@ class Attempt:
                 self._pieces.append((name or "") + arguments)
             case UsageReported(usage=usage):
                 self.usage = usage
-            case Finished(finish_reason=finish_reason):
-                self.finish_reason = finish_reason
+            case Finished(finish_reason=finish_reason, stop_sequence=stop_sequence):
+                self.finish_reason, self.stop_sequence = finish_reason, stop_sequence

@@ -2,35 +2,32 @@
 
 from dataclasses import dataclass
 
-from chatnest.domain.admission import Admission, Admitted
-from chatnest.domain.events import Started
-from chatnest.domain.policy import TimeLimits
-from chatnest.domain.ports import ChatProvider, Clock, Observer, ProviderCall, Randomness
-from chatnest.domain.prompt import PromptFitter
-from chatnest.domain.retry import RetryPolicy
+from chatnest.domain.admission import Admitted
+from chatnest.domain.live_target import Entry, LiveTarget
+from chatnest.domain.ports import Clock, Observer, Randomness
+from chatnest.domain.preparing import Preparation, Prepared
 from chatnest.domain.settling import Settler
-from chatnest.domain.usage import Price
 
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """An admitted call, and the limits that it runs under. ``price`` None is unknown."""
+    """An admitted call.
 
-    started: Started
-    call: ProviderCall
-    admission: Admission
+    ``targets`` are all that could answer it, in the route's order; ``first`` is made ready for one
+    of them, where it has the place ``entry``.
+    """
+
+    preparation: Preparation
+    targets: tuple[LiveTarget, ...]
+    first: Prepared
+    entry: Entry
     admitted: Admitted
-    price: Price | None
-    retry: RetryPolicy
-    time_limits: TimeLimits
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The ports and services that every call of a target works with."""
+    """The ports and services that every call works with."""
 
-    provider: ChatProvider
-    fitter: PromptFitter
     settler: Settler
     clock: Clock
     randomness: Randomness

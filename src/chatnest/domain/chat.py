@@ -1,61 +1,56 @@
 """The one use case: a guarded chat, over ports only.
 
-    resolve the profile → compose and trim the prompt → bound its cost → admit → answer
+    resolve profile and route → compose and trim the prompt → take a place at a target
+    → bound its cost → admit → answer
 
 Everything up to the admission happens in ``open``, before there is a stream: a refusal is an
 ordinary return value and has cost one round trip to the store. The rest is the answer's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from chatnest.domain.admission import Admission, Admitted, Refusal, RefusalCode
+from chatnest.domain.admission import Refusal, RefusalCode
 from chatnest.domain.answer import Answer
-from chatnest.domain.budget import BudgetRule, Demand, Hold, Reserve, Unit
 from chatnest.domain.call import CallPlan, Surroundings
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.events import Started
 from chatnest.domain.ledger import Change, Keys
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.observing import HarmlessObserver
-from chatnest.domain.policy import ChatPolicy, UnknownPrice, budget_rules, rate_rules
+from chatnest.domain.policy import ChatPolicy, budget_rules
 from chatnest.domain.ports import (
-    ChatProvider,
     Clock,
     LedgerStore,
     Observer,
     PriceBook,
-    ProviderCall,
     Randomness,
     TokenCounter,
 )
+from chatnest.domain.preparing import Preparation, Prepared
 from chatnest.domain.profiles import Profile, lower
-from chatnest.domain.prompt import Prompt, PromptFitter
 from chatnest.domain.requests import ChatRequest, Principal
+from chatnest.domain.routes import Route
+from chatnest.domain.seats import Seat, take_seat
 from chatnest.domain.settling import Settler
-from chatnest.domain.trimming import PromptTooLarge, PromptUnit
+from chatnest.domain.switchboard import Switchboard
 from chatnest.domain.upkeep import charge_dead_holds, forget_history
-from chatnest.domain.usage import Price
 from chatnest.domain.usage_view import MOST_HISTORY_DAYS, UsageView, usage_step
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The provider and model that chats are sent to; ``context_window`` in tokens if known."""
-
-    provider: ChatProvider
-    model: str
-    context_window: int | None = None
-
-
 class ChatService:
-    """Opens guarded chats, and keeps their accounts."""
+    """Opens guarded chats, and keeps their accounts.
+
+    The first of *routes* answers requests that name no model.
+
+    Raises:
+        ConfigurationError: there is no route, or two have one name.
+    """
 
     def __init__(
         self,
         *,
         store: LedgerStore,
-        target: Target,
+        routes: Sequence[Route],
         counter: TokenCounter,
         prices: PriceBook,
         clock: Clock,
@@ -64,15 +59,17 @@ class ChatService:
         policy: ChatPolicy,
     ) -> None:
         self._store = store
-        self._target = target
         self._prices = prices
         self._policy = policy
         harmless = HarmlessObserver(observer)
         self._settler = Settler(store, clock, harmless, policy.time_limits)
-        fitter = PromptFitter(counter, target.model, target.context_window)
-        self._around = Surroundings(
-            target.provider, fitter, self._settler, clock, randomness, harmless
-        )
+        self._around = Surroundings(self._settler, clock, randomness, harmless)
+        self._switchboard = Switchboard(routes, counter, clock, policy)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The public names of the models that a request may ask for; the first is the usual one."""
+        return self._switchboard.names
 
     async def open(self, principal: Principal, request: ChatRequest) -> Answer | Refusal:
         """Admit *request*, holding its worst case, or say why not.
@@ -179,38 +176,47 @@ class ChatService:
     async def _admit(
         self, principal: Principal, request: ChatRequest, profile: Profile
     ) -> Answer | Refusal:
-        model = self._model(request)
-        messages = self._compose(request, profile)
-        fitter = self._around.fitter
-        prompt = await fitter.fit(messages, profile)
-        if isinstance(prompt, PromptTooLarge):
-            return _too_large(prompt)
-        price = self._prices.price(self._target.provider.name, model)
-        rules = self._rules(principal, profile, price)
-        if isinstance(rules, Refusal):
-            return rules
-        started = Started(
-            self._around.randomness.new_id(), model, profile.name, self._around.clock.now()
+        route = self._switchboard.route(request.model)
+        preparation = Preparation(
+            Started(
+                self._around.randomness.new_id(),
+                route.name,
+                profile.name,
+                self._around.clock.now(),
+            ),
+            principal,
+            request,
+            profile,
+            self._compose(request, profile),
+            self._policy,
+            self._prices,
+            route.time_limits,
         )
-        admission = self._admission(started, principal, profile, rules, prompt, price)
-        decision = await self._settler.admit(admission)
-        if isinstance(decision, Refusal) and not prompt.counted:
-            counted = await fitter.fit_counted(messages, profile)
-            if isinstance(counted, Prompt):
-                finer = self._admission(started, principal, profile, rules, counted, price)
-                if _would_fit(decision, finer.reserve.demand):
-                    prompt, admission = counted, finer
-                    decision = await self._settler.admit(admission)
+        seat = await take_seat(preparation, route.targets)
+        if isinstance(seat, Refusal):
+            return seat
+        try:
+            admitted = await self._hold(preparation, seat)
+        except BaseException:
+            seat.entry.leave()
+            raise
+        if isinstance(admitted, Refusal):
+            seat.entry.leave()
+            return admitted
+        return Answer(admitted, self._around)
+
+    async def _hold(self, preparation: Preparation, seat: Seat) -> CallPlan | Refusal:
+        """Hold the worst case of the call, by tokenizer where its bound in bytes does not fit."""
+        prepared = seat.prepared
+        decision = await self._settler.admit(prepared.admission)
+        if isinstance(decision, Refusal) and not prepared.prompt.counted:
+            created_at = preparation.started.created_at
+            finer = await preparation.fit(prepared.live, 1, created_at, counted=True)
+            if isinstance(finer, Prepared) and _would_fit(decision, finer):
+                prepared, decision = finer, await self._settler.admit(finer.admission)
         if isinstance(decision, Refusal):
             return decision
-        return self._answer(started, request, profile, prompt, admission, decision)
-
-    def _model(self, request: ChatRequest) -> str:
-        if request.model not in (None, self._target.model):
-            raise InvalidRequestError(
-                f"no such model; there is: {self._target.model}", field="model"
-            )
-        return self._target.model
+        return CallPlan(preparation, seat.targets, prepared, seat.entry, decision)
 
     def _compose(self, request: ChatRequest, profile: Profile) -> Sequence[Message]:
         """The server's system prompt first, then the client's where it may send one."""
@@ -225,88 +231,10 @@ class ChatService:
         system = (Message(Role.SYSTEM, prompt) for prompt in prompts if prompt)
         return (*system, *request.messages)
 
-    def _rules(
-        self, principal: Principal, profile: Profile, price: Price | None
-    ) -> tuple[BudgetRule, ...] | Refusal:
-        rules = budget_rules(self._policy, principal, profile)
-        if price is not None:
-            return rules
-        unpriced = tuple(rule for rule in rules if rule.unit is not Unit.NANO_USD)
-        if len(unpriced) < len(rules) and self._policy.unknown_price is UnknownPrice.REFUSE:
-            return Refusal(RefusalCode.NOT_ALLOWED, "price")
-        return unpriced
 
-    def _admission(
-        self,
-        started: Started,
-        principal: Principal,
-        profile: Profile,
-        rules: tuple[BudgetRule, ...],
-        prompt: Prompt,
-        price: Price | None,
-    ) -> Admission:
-        hold = Hold(
-            id=f"{started.request_id}.1",
-            request_id=started.request_id,
-            principal=principal.id,
-            profile=profile.name,
-            provider=self._target.provider.name,
-            model=started.model,
-            lines=(),
-            output_cap=prompt.output_cap,
-            created_at=started.created_at,
-            expires_at=started.created_at + self._policy.time_limits.lease_us,
-        )
-        demand = Demand(
-            input_tokens=prompt.input_tokens,
-            max_output_tokens=prompt.output_cap,
-            min_output_tokens=profile.min_output_tokens,
-            price=price,
-        )
-        return Admission(Reserve(hold, demand, rules), rate_rules(self._policy, principal, profile))
-
-    def _answer(
-        self,
-        started: Started,
-        request: ChatRequest,
-        profile: Profile,
-        prompt: Prompt,
-        admission: Admission,
-        admitted: Admitted,
-    ) -> Answer:
-        call = ProviderCall(
-            request_id=started.request_id,
-            model=started.model,
-            messages=prompt.messages,
-            max_output_tokens=admitted.hold.output_cap,
-            temperature=profile.temperature,
-            stop=request.stop,
-            extra=request.extra,
-        )
-        plan = CallPlan(
-            started=started,
-            call=call,
-            admission=admission,
-            admitted=admitted,
-            price=admission.reserve.demand.price,
-            retry=self._policy.retry,
-            time_limits=self._policy.time_limits,
-        )
-        return Answer(plan, self._around)
-
-
-def _too_large(prompt: PromptTooLarge) -> Refusal:
-    return Refusal(
-        RefusalCode.REQUEST_TOO_LARGE,
-        f"{prompt.unit}-request",
-        unit=Unit.TOKENS if prompt.unit is PromptUnit.TOKENS else None,
-        limit=max(0, prompt.limit),
-        needed=prompt.needed,
-    )
-
-
-def _would_fit(refusal: Refusal, demand: Demand) -> bool:
-    """Whether *demand* fits into the room that the refusal saw."""
+def _would_fit(refusal: Refusal, prepared: Prepared) -> bool:
+    """Whether the call fits into the room that the refusal saw."""
     if refusal.unit is None or refusal.remaining is None:
         return False
+    demand = prepared.admission.reserve.demand
     return demand.amount(refusal.unit, demand.min_output_tokens) <= refusal.remaining

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from chatnest.domain.admission import RateRule
 from chatnest.domain.budget import BudgetRule, Unit
+from chatnest.domain.circuit import CircuitPolicy
 from chatnest.domain.ledger import RateKey
 from chatnest.domain.profiles import Profile, Profiles
 from chatnest.domain.rate_limit import Algorithm, Quota
@@ -34,17 +35,21 @@ class UnknownPrice(StrEnum):
 class TimeLimits:
     """How long a provider may take, in microseconds.
 
-    To its first event, between two events, and altogether. ``lease_us`` is how long a hold stands
-    without a sign of life from its process, which renews the holds of its calls.
+    To be connected to, to its first event, between two events, and altogether. A client may stop
+    reading for ``write_stall_us``. ``lease_us`` is how long a hold stands without a sign of life
+    from its process, which renews the holds of its calls.
     """
 
     first_token_us: int = 30 * US_PER_S
     idle_us: int = 30 * US_PER_S
     total_us: int = 600 * US_PER_S
     lease_us: int = 60 * US_PER_S
+    connect_us: int = 10 * US_PER_S
+    write_stall_us: int = 30 * US_PER_S
 
     def __post_init__(self) -> None:
-        if min(self.first_token_us, self.idle_us, self.total_us) < 1:
+        waits = (self.connect_us, self.first_token_us, self.idle_us, self.write_stall_us)
+        if min(*waits, self.total_us) < 1:
             raise ValueError("time limits must be at least one microsecond")
         if self.lease_us < US_PER_S:
             raise ValueError("a lease must be at least one second")
@@ -56,7 +61,8 @@ class ChatPolicy:
 
     ``budgets`` come on top of what the profiles say. ``day_zone`` is the time zone of the
     profiles' tokens per day. ``client_system_prompt`` lets clients send system messages.
-    ``rate_algorithm`` is how the profiles' requests per minute are counted.
+    ``rate_algorithm`` is how the profiles' requests per minute are counted. ``circuit`` says when a
+    target that fails is left alone.
     """
 
     profiles: Profiles = field(default_factory=Profiles)
@@ -67,6 +73,7 @@ class ChatPolicy:
     client_system_prompt: bool = False
     unknown_price: UnknownPrice = UnknownPrice.REFUSE
     rate_algorithm: Algorithm = Algorithm.GCRA
+    circuit: CircuitPolicy = field(default_factory=CircuitPolicy)
 
 
 def budget_rules(

@@ -171,6 +171,9 @@ class TokenCounter(Protocol):
         not above the whole count. Never blocks the event loop for long, never exceeds ``bound``.
         """
 
+    def overestimate_percent(self, model: str) -> int:
+        """How far above the truth ``count`` may lie, in percent of the truth; zero: it is exact."""
+
     def overhead(self, model: str) -> TokenOverhead:
         """What the model's chat template adds to the texts."""
 

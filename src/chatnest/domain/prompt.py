@@ -7,12 +7,26 @@ this server count is bounded by what it may send on.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from chatnest.domain.calibration import SLOWEST, UNCALIBRATED, corrected, learn, raised
 from chatnest.domain.messages import Message
-from chatnest.domain.ports import TokenCounter
+from chatnest.domain.ports import TokenCounter, TokenOverhead
 from chatnest.domain.profiles import Profile
+from chatnest.domain.tools import Tool
 from chatnest.domain.trimming import PromptTooLarge, Trimmed, trim
+from chatnest.domain.usage import TokenUsage
+
+# To learn from a call, its texts are counted, which nothing else needs.
+_LEARN_FROM_EVERY = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be fitted: a conversation, and the tools that are told beside it."""
+
+    messages: Sequence[Message]
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,92 +38,173 @@ class Prompt:
     """
 
     messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
     input_tokens: int
     output_cap: int
     counted: bool
 
 
 class PromptFitter:
-    """Fits conversations into what a profile and a model allow."""
+    """Fits conversations into what a profile and a model allow.
 
-    def __init__(self, counter: TokenCounter, model: str, context_window: int | None) -> None:
+    It learns from what the model's provider reports how far its own counts are from the truth.
+    """
+
+    def __init__(
+        self,
+        counter: TokenCounter,
+        model: str,
+        context_window: int | None,
+        *,
+        user_first: bool = False,
+    ) -> None:
         self._counter = counter
         self._model = model
         self._window = sys.maxsize if context_window is None else context_window
+        self._user_first = user_first
+        self._input = UNCALIBRATED
+        self._output = UNCALIBRATED
+        self._calls = 0
 
-    async def fit(self, messages: Sequence[Message], profile: Profile) -> Prompt | PromptTooLarge:
-        """Trim *messages* to *profile* and the context window, counting only where it matters."""
-        bounded = self._fitted(messages, self._bounds(messages), profile, counted=False)
-        if isinstance(bounded, Prompt) and self._lost_nothing(bounded, messages, profile):
+    async def fit(self, asked: Asked, profile: Profile) -> Prompt | PromptTooLarge:
+        """Trim *asked* to *profile* and the context window, counting only where it matters."""
+        fixed = self._fixed_bound(asked.tools)
+        bounds = self._bounds(asked.messages)
+        bounded = self._fitted(asked, bounds, fixed, profile, counted=False)
+        if isinstance(bounded, Prompt) and self._lost_nothing(bounded, asked, profile):
             return bounded
-        return await self.fit_counted(messages, profile)
+        return await self.fit_counted(asked, profile)
 
-    async def fit_counted(
-        self, messages: Sequence[Message], profile: Profile
-    ) -> Prompt | PromptTooLarge:
+    async def fit_counted(self, asked: Asked, profile: Profile) -> Prompt | PromptTooLarge:
         """The same, by the tokenizer's count of every message that could be kept."""
-        newest = self._newest(messages, profile)
-        candidates = messages if newest is None else newest
-        room = self._room(profile)
-        weights = [await self._count(message, room) for message in candidates]
-        return self._fitted(candidates, weights, profile, counted=True)
+        newest = self._newest(asked.messages, profile)
+        candidates = asked if newest is None else replace(asked, messages=newest)
+        room = min(profile.tokens_per_request, self._window)
+        fixed = await self._fixed_count(asked.tools, room)
+        counts = [await self._count(message, room) for message in candidates.messages]
+        weights = [raised(self._input, count) for count in counts]
+        return self._fitted(candidates, weights, raised(self._input, fixed), profile, counted=True)
 
-    async def count(self, messages: Sequence[Message]) -> int:
-        """The tokens of a prompt that was sent, by the tokenizer."""
-        weights = [await self._count(message) for message in messages]
-        return sum(weights) + self._counter.overhead(self._model).per_request
+    async def count(self, asked: Asked) -> int:
+        """The tokens of a prompt that was sent, by the tokenizer and by what it has learnt."""
+        return corrected(self._input, await self._counted(asked))
 
     async def count_text(self, text: str) -> int:
-        """The tokens of an output, by the tokenizer."""
-        return await self._counter.count(self._model, text) if text else 0
+        """The tokens of an output, by the tokenizer and by what it has learnt."""
+        if not text:
+            return 0
+        return corrected(self._output, await self._counter.count(self._model, text))
 
-    def _lost_nothing(self, prompt: Prompt, messages: Sequence[Message], profile: Profile) -> bool:
+    def byte_bound(self, text: str) -> int:
+        """An upper bound of the tokens in *text*; cheap, counts nothing."""
+        return self._counter.bound(self._model, text)
+
+    async def count_at_least(self, text: str) -> int:
+        """The tokens of an output that there certainly are, as far as the family is known."""
+        count = await self._counter.count(self._model, text)
+        return count * 100 // (100 + self._counter.overestimate_percent(self._model))
+
+    async def learn(self, asked: Asked, output: str, usage: TokenUsage) -> None:
+        """Compare what was counted with *usage*, as the provider reports it.
+
+        Not of what is not in the texts: pictures, tools in a form of the provider's own, and
+        thoughts that were not shown.
+        """
+        if not asked.tools and not any(message.images for message in asked.messages):
+            counted = await self._counted(asked)
+            self._input = learn(self._input, counted, usage.input_tokens)
+        if output and usage.reasoning_tokens == 0:
+            counted = await self._counter.count(self._model, output)
+            self._output = learn(self._output, counted, usage.output_tokens)
+
+    def wants_to_learn(self) -> bool:
+        """Whether the call that is ending is one to learn from: the first ones, then some."""
+        self._calls += 1
+        return self._calls <= SLOWEST or self._calls % _LEARN_FROM_EVERY == 0
+
+    async def _counted(self, asked: Asked) -> int:
+        weights = [await self._count(message) for message in asked.messages]
+        return sum(weights) + await self._fixed_count(asked.tools)
+
+    def _lost_nothing(self, prompt: Prompt, asked: Asked, profile: Profile) -> bool:
         """Whether a finer count could neither keep more messages nor leave a larger cap."""
         full_cap = prompt.output_cap == profile.max_output_tokens
-        return full_cap and prompt.messages == self._newest(messages, profile)
+        return full_cap and prompt.messages == self._newest(asked.messages, profile)
 
     def _newest(self, messages: Sequence[Message], profile: Profile) -> tuple[Message, ...] | None:
         """What the message limit alone would keep; None where it cannot be met."""
-        weightless = [0] * len(messages)
-        kept = _trim(messages, weightless, profile, token_limit=0)
+        kept = self._trim(messages, [0] * len(messages), profile, token_limit=0)
         return kept.messages if isinstance(kept, Trimmed) else None
 
     def _fitted(
         self,
-        messages: Sequence[Message],
+        asked: Asked,
         weights: Sequence[int],
+        fixed: int,
         profile: Profile,
         *,
         counted: bool,
     ) -> Prompt | PromptTooLarge:
-        """Trim with the full output cap; a last turn that needs more may eat into the cap."""
-        room = self._room(profile)
-        kept = _trim(messages, weights, profile, room - profile.max_output_tokens)
+        """Trim with the full output cap; a last turn that needs more may eat into the cap.
+
+        *fixed* is what the request has beside its messages, and is always sent.
+        """
+        room = min(profile.tokens_per_request, self._window) - fixed
+        kept = self._trim(asked.messages, weights, profile, room - profile.max_output_tokens)
         if isinstance(kept, PromptTooLarge):
-            kept = _trim(messages, weights, profile, room - profile.min_output_tokens)
+            kept = self._trim(asked.messages, weights, profile, room - profile.min_output_tokens)
         if isinstance(kept, PromptTooLarge):
             return kept
         cap = min(profile.max_output_tokens, room - kept.tokens)
-        overhead = self._counter.overhead(self._model).per_request
-        return Prompt(kept.messages, kept.tokens + overhead, cap, counted)
+        return Prompt(kept.messages, asked.tools, kept.tokens + fixed, cap, counted)
 
-    def _room(self, profile: Profile) -> int:
-        """The tokens that messages and answer may have together."""
-        overhead = self._counter.overhead(self._model).per_request
-        return min(profile.tokens_per_request, self._window) - overhead
+    def _trim(
+        self,
+        messages: Sequence[Message],
+        weights: Sequence[int],
+        profile: Profile,
+        token_limit: int,
+    ) -> Trimmed | PromptTooLarge:
+        return trim(
+            messages,
+            weights,
+            max_messages=profile.max_messages,
+            token_limit=token_limit,
+            user_first=self._user_first,
+        )
 
     def _bounds(self, messages: Sequence[Message]) -> list[int]:
-        per_message = self._counter.overhead(self._model).per_message
+        overhead = self._counter.overhead(self._model)
         bound, model = self._counter.bound, self._model
-        return [bound(model, message.text) + per_message for message in messages]
+        return [bound(model, message.text) + _template(message, overhead) for message in messages]
 
     async def _count(self, message: Message, most: int | None = None) -> int:
         """The tokens of *message*; where they are more than *most*, any number above it."""
-        per_message = self._counter.overhead(self._model).per_message
-        return await self._counter.count(self._model, message.text, most=most) + per_message
+        template = _template(message, self._counter.overhead(self._model))
+        return await self._counter.count(self._model, message.text, most=most) + template
+
+    def _fixed_bound(self, tools: Sequence[Tool]) -> int:
+        overhead = self._counter.overhead(self._model)
+        bounds = [self._counter.bound(self._model, tool.text) for tool in tools]
+        return sum(bounds) + _fixed(tools, overhead)
+
+    async def _fixed_count(self, tools: Sequence[Tool], most: int | None = None) -> int:
+        overhead = self._counter.overhead(self._model)
+        counts = [await self._counter.count(self._model, tool.text, most=most) for tool in tools]
+        return sum(counts) + _fixed(tools, overhead)
 
 
-def _trim(
-    messages: Sequence[Message], weights: Sequence[int], profile: Profile, token_limit: int
-) -> Trimmed | PromptTooLarge:
-    return trim(messages, weights, max_messages=profile.max_messages, token_limit=token_limit)
+def _fixed(tools: Sequence[Tool], overhead: TokenOverhead) -> int:
+    if not tools:
+        return overhead.per_request
+    return overhead.per_request + overhead.with_tools + len(tools) * overhead.per_tool
+
+
+def _template(message: Message, overhead: TokenOverhead) -> int:
+    """What *message* is beside its texts: its frame and its pictures."""
+    if not message.parts:
+        return overhead.per_message
+    images = message.images
+    low = sum(image.detail == "low" for image in images)
+    pictures = low * overhead.per_low_image + (len(images) - low) * overhead.per_image
+    return overhead.per_message + pictures

@@ -7,7 +7,7 @@ and it was paid for.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -100,7 +100,11 @@ GENERIC_WORDS: Final[Mapping[str, FailureKind]] = MappingProxyType(
 
 
 class Verdict(StrEnum):
-    """What may be done about a failure before the first delta."""
+    """What may be done about a failure before the first delta.
+
+    ``retry``: call another target at once, or after a back-off this one too. ``fail_over``: call
+    another target, this one is out. ``give_up``: tell the client.
+    """
 
     RETRY = "retry"
     FAIL_OVER = "fail_over"
@@ -224,15 +228,23 @@ class GiveUpReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RetryHere:
-    """Try the same target again after ``delay_us``."""
+class Option:
+    """A target that may be called next, by its place in the route.
 
-    delay_us: int
+    ``tries`` is how often this request has called it, ``ready_in_us`` in how long it takes calls.
+    """
+
+    place: int
+    tries: int = 0
+    ready_in_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class FailOver:
-    """Try another target, at once."""
+class TryAgain:
+    """Call the target at ``place`` after ``delay_us``."""
+
+    place: int
+    delay_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +254,7 @@ class GiveUp:
     reason: GiveUpReason
 
 
-Decision = RetryHere | FailOver | GiveUp
+Decision = TryAgain | GiveUp
 
 
 def classify(
@@ -286,36 +298,42 @@ def failure_from_response(
 
 def decide(
     failure: Failure,
+    options: Sequence[Option],
     *,
     streamed: bool,
     attempt: int,
     elapsed_us: int,
     jitter: float,
     policy: RetryPolicy,
-    other_targets: bool = False,
 ) -> Decision:
     """What to do after attempt number *attempt* (from 1) ended in *failure*.
 
-    *streamed*: a delta has reached the client. *elapsed_us* is the time since the request began,
-    waits included; *jitter* a random number in [0, 1). A failure that passes by itself is
-    retried here; where the wait for it would pass the deadline, another target is tried.
+    *options* are the targets that are not out for this request, the one that failed among them
+    unless its verdict says so. *streamed*: a delta has reached the client. *elapsed_us* is the time
+    since the request began, waits included; *jitter* a random number in [0, 1).
+
+    The soonest target is called: one that was not tried yet at once, any other after a back-off
+    and not before it takes calls again; among equals the one less tried, then the preferred one.
     """
     verdict = RETRY_TABLE[failure.kind]
     if streamed:
         return GiveUp(GiveUpReason.STREAMED)
-    if verdict is Verdict.GIVE_UP or (verdict is Verdict.FAIL_OVER and not other_targets):
+    if verdict is Verdict.GIVE_UP or not options:
         return GiveUp(GiveUpReason.NOT_RETRYABLE)
     if attempt >= policy.max_attempts:
         return GiveUp(GiveUpReason.ATTEMPTS)
-    left_us = policy.deadline_us - elapsed_us
-    if left_us < 0:
+    backoff_us = _backoff_us(attempt, jitter, policy)
+    delay_us, _, place = min(_ranked(option, backoff_us) for option in options)
+    if elapsed_us + delay_us > policy.deadline_us:
         return GiveUp(GiveUpReason.DEADLINE)
-    if verdict is Verdict.FAIL_OVER:
-        return FailOver()
-    delay_us = max(_backoff_us(attempt, jitter, policy), _asked_us(failure.retry_after_s))
-    if delay_us <= left_us:
-        return RetryHere(delay_us)
-    return FailOver() if other_targets else GiveUp(GiveUpReason.DEADLINE)
+    return TryAgain(place, delay_us)
+
+
+def asked_us(retry_after_s: float | None) -> int:
+    """A provider's Retry-After, rounded up; nonsense (negative, not a number) asks for nothing."""
+    if retry_after_s is None or not retry_after_s > 0:
+        return 0
+    return math.ceil(min(retry_after_s, _LONGEST_WAIT_S) * US_PER_S)
 
 
 def public_error(failure: Failure) -> PublicError:
@@ -340,8 +358,6 @@ def _backoff_us(attempt: int, jitter: float, policy: RetryPolicy) -> int:
     return int(jitter * min(policy.max_delay_us, doubled_us))
 
 
-def _asked_us(retry_after_s: float | None) -> int:
-    """The provider's Retry-After; nonsense (negative, not a number) asks for nothing."""
-    if retry_after_s is None or not retry_after_s > 0:
-        return 0
-    return math.ceil(min(retry_after_s, _LONGEST_WAIT_S) * US_PER_S)
+def _ranked(option: Option, backoff_us: int) -> tuple[int, int, int]:
+    delay_us = max(backoff_us, option.ready_in_us) if option.tries else option.ready_in_us
+    return delay_us, option.tries, option.place

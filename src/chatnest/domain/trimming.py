@@ -58,13 +58,19 @@ class _Unit:
 
 
 def trim(
-    messages: Sequence[Message], weights: Sequence[int], *, max_messages: int, token_limit: int
+    messages: Sequence[Message],
+    weights: Sequence[int],
+    *,
+    max_messages: int,
+    token_limit: int,
+    user_first: bool = False,
 ) -> Trimmed | PromptTooLarge:
     """The most recent part of a conversation that fits both limits.
 
     ``weights[i]`` is an upper bound of the tokens of message *i*, with what the model's template
-    adds to it. A larger limit keeps a superset, trimming twice changes nothing, and the time is
-    linear in the number of messages.
+    adds to it. With *user_first* what is kept does not begin, after the system's, with anybody but
+    a user, unless that must be sent. A larger limit keeps a superset, trimming twice changes
+    nothing, and the time is linear in the number of messages.
 
     Raises:
         ValueError: there is not one weight for each message, or one is negative.
@@ -80,6 +86,8 @@ def trim(
         return PromptTooLarge(tokens, token_limit, PromptUnit.TOKENS)
     first = _first_that_fits(units, max_messages - count, token_limit - tokens)
     kept = [unit for unit in units[:first] if unit.required] + units[first:]
+    if user_first:
+        kept = _from_first_user(kept, messages)
     indexes = tuple(index for unit in kept for index in unit.indexes)
     return Trimmed(
         messages=tuple(messages[index] for index in indexes),
@@ -99,6 +107,15 @@ def _first_that_fits(units: Sequence[_Unit], message_room: int, token_room: int)
         if message_room < 0 or token_room < 0:
             return position + 1
     return 0
+
+
+def _from_first_user(units: list[_Unit], messages: Sequence[Message]) -> list[_Unit]:
+    """*units* without the optional ones before the first that is a user's, or is required."""
+    for position, unit in enumerate(units):
+        said = messages[unit.indexes[0]]
+        if not _is_system(said) and (unit.required or said.role is Role.USER):
+            return [one for one in units[:position] if one.required] + units[position:]
+    return [unit for unit in units if unit.required]
 
 
 def _units(messages: Sequence[Message], weights: Sequence[int]) -> list[_Unit]:

@@ -89,6 +89,27 @@ def header(response: WireResponse, name: str) -> str | None:
             "1",
         ),
         (
+            Refusal(RefusalCode.PROVIDER_DOWN, "provider", retry_after_us=11_000_001),
+            503,
+            "The model is not available. Please try again later.",
+            "true",
+            "12",
+        ),
+        (
+            Refusal(RefusalCode.PROVIDER_DOWN, "provider", retry_after_us=61_000_000),
+            503,
+            "The model is not available. Please try again later.",
+            "false",
+            "61",
+        ),
+        (
+            Refusal(RefusalCode.PROVIDER_BUSY, "provider-calls", limit=2, remaining=0, needed=1),
+            503,
+            "The model is busy. Please try again.",
+            "true",
+            "1",
+        ),
+        (
             Refusal(RefusalCode.NOT_ALLOWED, "profile"),
             403,
             "Not allowed. Please choose another profile.",

@@ -62,6 +62,10 @@ class BpeTokenCounter:
             return self._count(tokenization, text, most)
         return await asyncio.to_thread(self._count, tokenization, text, most)
 
+    def overestimate_percent(self, model: str) -> int:
+        """How far above the truth the family's estimate may lie; zero for OpenAI's own models."""
+        return tokenization_of(model).overestimate_percent
+
     def overhead(self, model: str) -> TokenOverhead:
         """What the chat template of *model*'s family adds to the texts."""
         return tokenization_of(model).overhead

@@ -77,6 +77,12 @@ _REFUSALS: Final[Mapping[RefusalCode, _Row]] = MappingProxyType(
     {
         RefusalCode.NOT_ALLOWED: _Row(403, "Not allowed."),
         RefusalCode.REQUEST_TOO_LARGE: _Row(429, TOO_LARGE),
+        RefusalCode.PROVIDER_DOWN: _Row(
+            503, "The model is not available. Please try again later.", passes=True
+        ),
+        RefusalCode.PROVIDER_BUSY: _Row(
+            503, "The model is busy. Please try again.", passes=True, retry_after_s=1
+        ),
         RefusalCode.RATE_LIMITED: _Row(429, "Rate limit exceeded. Please slow down.", passes=True),
         RefusalCode.TOO_MANY_STREAMS: _Row(
             429,

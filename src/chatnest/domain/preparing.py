@@ -1,0 +1,154 @@
+"""One request, made ready for whichever target is to answer it.
+
+What a target cannot be told, cannot be priced at, or has no room for is found out here, before
+anything is held or sent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatnest.domain.admission import Admission
+from chatnest.domain.budget import BudgetRule, Demand, Hold, Reserve, Unit
+from chatnest.domain.errors import InvalidRequestError
+from chatnest.domain.events import Started
+from chatnest.domain.live_target import LiveTarget
+from chatnest.domain.messages import Message
+from chatnest.domain.policy import ChatPolicy, TimeLimits, UnknownPrice, budget_rules, rate_rules
+from chatnest.domain.ports import PriceBook, ProviderCall
+from chatnest.domain.profiles import Profile
+from chatnest.domain.prompt import Asked, Prompt
+from chatnest.domain.requests import ChatRequest, Principal
+from chatnest.domain.trimming import PromptTooLarge
+from chatnest.domain.usage import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One call that could be made: to whom, what it says, and what is to be held for it."""
+
+    live: LiveTarget
+    prompt: Prompt
+    admission: Admission
+
+    @property
+    def price(self) -> Price | None:
+        """What the target's model costs; None is unknown."""
+        return self.admission.reserve.demand.price
+
+    @property
+    def asked(self) -> Asked:
+        """What is sent, to be counted."""
+        return Asked(self.prompt.messages, self.prompt.tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Everything about one request that is the same at every target.
+
+    ``messages`` is the conversation with the server's own system prompt.
+    """
+
+    started: Started
+    principal: Principal
+    request: ChatRequest
+    profile: Profile
+    messages: Sequence[Message]
+    policy: ChatPolicy
+    prices: PriceBook
+    time_limits: TimeLimits
+
+    def flaw(self, live: LiveTarget) -> InvalidRequestError | None:
+        """What of the request the target cannot be told; None where nothing."""
+        able = live.target.provider.capabilities
+        request = self.request
+        if request.tools and not able.tools:
+            return InvalidRequestError("this model takes no tools", field="tools")
+        if not able.images:
+            for index, message in enumerate(request.messages):
+                if message.images:
+                    field = f"messages[{index}].content"
+                    return InvalidRequestError("this model takes no pictures", field=field)
+        if request.extra and able.wire != request.extra_wire:
+            return InvalidRequestError(
+                "this model's provider has no such setting; leave it out, or choose another model",
+                field=min(request.extra),
+            )
+        return None
+
+    def rules(self, live: LiveTarget) -> tuple[BudgetRule, ...] | None:
+        """The budgets that a call at the target counts in; None where its price must be known."""
+        rules = budget_rules(self.policy, self.principal, self.profile)
+        if self._price(live) is not None:
+            return rules
+        unpriced = tuple(rule for rule in rules if rule.unit is not Unit.NANO_USD)
+        must_be_known = self.policy.unknown_price is UnknownPrice.REFUSE
+        return None if len(unpriced) < len(rules) and must_be_known else unpriced
+
+    async def fit(
+        self, live: LiveTarget, number: int, now: int, *, counted: bool = False
+    ) -> Prepared | PromptTooLarge:
+        """Attempt *number* at the target, its hold made at *now*; with *counted* by tokenizer.
+
+        Raises:
+            ValueError: the target's price must be known, and is not; see :meth:`rules`.
+        """
+        rules = self.rules(live)
+        if rules is None:
+            raise ValueError("a target without a price cannot be prepared")
+        asked = Asked(self.messages, self.request.tools)
+        fit = live.fitter.fit_counted if counted else live.fitter.fit
+        prompt = await fit(asked, self.profile)
+        if isinstance(prompt, PromptTooLarge):
+            return prompt
+        return Prepared(live, prompt, self._admission(live, prompt, rules, number, now))
+
+    def call(self, prepared: Prepared, output_cap: int) -> ProviderCall:
+        """What the target is sent."""
+        request = self.request
+        return ProviderCall(
+            request_id=self.started.request_id,
+            model=prepared.live.target.model,
+            messages=prepared.prompt.messages,
+            max_output_tokens=output_cap,
+            temperature=self.profile.temperature,
+            stop=request.stop,
+            extra=request.extra,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            top_p=request.top_p,
+            end_user=request.end_user,
+            connect_us=self.time_limits.connect_us,
+        )
+
+    def _admission(
+        self,
+        live: LiveTarget,
+        prompt: Prompt,
+        rules: tuple[BudgetRule, ...],
+        number: int,
+        now: int,
+    ) -> Admission:
+        started, profile = self.started, self.profile
+        hold = Hold(
+            id=f"{started.request_id}.{number}",
+            request_id=started.request_id,
+            principal=self.principal.id,
+            profile=profile.name,
+            provider=live.target.provider.name,
+            model=live.target.model,
+            lines=(),
+            output_cap=prompt.output_cap,
+            created_at=now,
+            expires_at=now + self.time_limits.lease_us,
+        )
+        demand = Demand(
+            input_tokens=prompt.input_tokens,
+            max_output_tokens=prompt.output_cap,
+            min_output_tokens=profile.min_output_tokens,
+            price=self._price(live),
+        )
+        rates = rate_rules(self.policy, self.principal, profile)
+        return Admission(Reserve(hold, demand, rules), rates)
+
+    def _price(self, live: LiveTarget) -> Price | None:
+        return self.prices.price(live.target.provider.name, live.target.model)
