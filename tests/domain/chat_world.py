@@ -78,7 +78,14 @@ class WordCounter:
         return 0
 
     def overhead(self, model: str) -> TokenOverhead:
-        return TokenOverhead(per_message=2, per_request=3)
+        return TokenOverhead(
+            per_message=2,
+            per_request=3,
+            per_image=30,
+            per_low_image=7,
+            per_tool=5,
+            with_tools=11,
+        )
 
 
 class OnePrice:
@@ -131,10 +138,9 @@ class PuppetCall:
 class PuppetProvider:
     """Does what the test tells it. ``script`` gives what each call says from the start."""
 
-    name = "puppet"
-    capabilities = Capabilities(tools=True, images=True)
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "puppet") -> None:
+        self.name = name
+        self.capabilities = Capabilities(tools=True, images=True)
         self.calls: list[PuppetCall] = []
         self.script: list[ProviderBatch | Failure] = []
 
@@ -195,6 +201,7 @@ class World:
         clock: ManualClock | None = None,
         provider: ChatProvider | None = None,
         observer: Observer | None = None,
+        routes: Sequence[Route] | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.store = store or MemoryStore(self.clock)
@@ -203,11 +210,11 @@ class World:
         self.witness = Witness()
         profiles = Profiles({profile.name: profile}, default=profile.name, aliases={})
         self.policy = replace(policy or ChatPolicy(), profiles=profiles)
+        target = Target(provider or self.provider, "model-1", context_window)
+        only = Route("model-1", (target,))
         self.service = ChatService(
             store=self.store,
-            routes=[
-                Route("model-1", (Target(provider or self.provider, "model-1", context_window),))
-            ],
+            routes=[only] if routes is None else routes,
             counter=self.counter,
             prices=OnePrice(price),
             clock=self.clock,

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from chatnest.domain.messages import Message, Role
+from chatnest.domain.messages import ImagePart, Message, Role, TextPart
 from chatnest.domain.profiles import Profile
 from chatnest.domain.prompt import Asked, Prompt, PromptFitter
+from chatnest.domain.tools import Tool
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
+from chatnest.domain.usage import TokenUsage
 from tests.domain.chat_world import PROFILE, WordCounter
 
 # The template of WordCounter: around each message, and around all.
@@ -86,3 +88,56 @@ async def test_a_prompt_that_was_sent_is_counted_with_its_template() -> None:
     counter.counted.clear()
     assert await fit.count_text("") == 0
     assert counter.counted == []
+
+
+TOOLS = (Tool("find", "finds", "{}"), Tool("tell", "tells", "{}"))
+TOOLS_TEMPLATE = 11 + 2 * 5
+
+
+async def test_tools_count_beside_the_messages() -> None:
+    asked = replace(said("four"), tools=TOOLS)
+    prompt = await fitted(asked)
+    texts = sum(len(tool.text) for tool in TOOLS)
+
+    assert prompt.tools == TOOLS
+    assert prompt.input_tokens == 4 + EACH + ALL + TOOLS_TEMPLATE + texts
+    assert await fitter()[0].count(asked) == 1 + EACH + ALL + TOOLS_TEMPLATE + 3 * 2
+
+
+async def test_tools_that_leave_no_room_are_too_large() -> None:
+    many = tuple(Tool(f"t{number}", "word " * 30) for number in range(40))
+    assert isinstance(
+        await fitter()[0].fit(replace(said("hi"), tools=many), PROFILE), PromptTooLarge
+    )
+
+
+async def test_a_picture_is_what_it_is_billed_as_at_the_most() -> None:
+    near, far = ImagePart("https://a/b.png"), ImagePart("https://a/c.png", "low")
+    message = Message.of_parts(Role.USER, [TextPart("look"), near, far])
+    prompt = await fitted(Asked((message,)))
+
+    assert prompt.input_tokens == 4 + EACH + ALL + 30 + 7
+
+
+async def test_what_was_learnt_raises_a_hold_and_corrects_an_estimate() -> None:
+    fit, _ = fitter()
+    long = said("w " * 40)
+    await fit.learn(long, "w " * 40, TokenUsage(2 * (40 + EACH + ALL), 20))
+
+    counted = await fit.fit_counted(long, PROFILE)
+    assert isinstance(counted, Prompt)
+    assert counted.input_tokens == 2 * (40 + EACH + ALL)
+    assert await fit.count(long) == 2 * (40 + EACH + ALL)
+    assert await fit.count_text("w " * 40) == 20
+
+    await fit.learn(replace(long, tools=TOOLS), "", TokenUsage(9_999, 0))
+    await fit.learn(said(), "w " * 40, TokenUsage(0, 400, reasoning_tokens=360))
+    assert await fit.count(long) == 2 * (40 + EACH + ALL)
+    assert await fit.count_text("w " * 40) == 20
+
+
+def test_the_first_calls_teach_and_then_a_few() -> None:
+    fit, _ = fitter()
+    taught = [fit.wants_to_learn() for _ in range(100)]
+    assert all(taught[:16])
+    assert sum(taught) == 16 + 3

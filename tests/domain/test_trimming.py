@@ -32,11 +32,20 @@ def result(id: str | None, *, pinned: bool = False) -> Message:
 
 
 def kept(
-    messages: Sequence[Message], *, max_messages: int = PLENTY, token_limit: int = PLENTY
+    messages: Sequence[Message],
+    *,
+    max_messages: int = PLENTY,
+    token_limit: int = PLENTY,
+    user_first: bool = False,
 ) -> tuple[int, ...]:
     """The indexes that are kept where every message weighs one token."""
-    weights = [1] * len(messages)
-    outcome = trim(messages, weights, max_messages=max_messages, token_limit=token_limit)
+    outcome = trim(
+        messages,
+        [1] * len(messages),
+        max_messages=max_messages,
+        token_limit=token_limit,
+        user_first=user_first,
+    )
     assert isinstance(outcome, Trimmed), outcome
     return outcome.kept
 
@@ -97,6 +106,17 @@ def test_a_last_turn_of_too_many_tokens_is_refused_and_not_cut() -> None:
 
 def test_too_many_messages_are_named_before_too_many_tokens() -> None:
     assert refused([user()], max_messages=0, token_limit=0).unit is PromptUnit.MESSAGES
+
+
+def test_where_a_user_must_begin_an_answer_to_nothing_is_not_sent() -> None:
+    conversation = [SYSTEM, user(), assistant(), calls("c"), result("c"), user(), assistant()]
+    assert kept(conversation, max_messages=4, user_first=True) == (0, 5, 6)
+    assert kept(conversation, max_messages=5, user_first=True) == (0, 1, 2, 3, 4, 5, 6)
+
+
+def test_what_must_be_sent_is_sent_whoever_must_begin() -> None:
+    assert kept([assistant(pinned=True), assistant(), user()], user_first=True) == (0, 1, 2)
+    assert kept([assistant(), assistant()], user_first=True) == (1,)
 
 
 def test_a_tool_exchange_counts_as_one_message() -> None:

@@ -24,6 +24,7 @@ class Case:
     weights: list[int]
     max_messages: int
     token_limit: int
+    user_first: bool
 
     def trimmed(self, *, more_messages: int = 0, more_tokens: int = 0) -> Trimmed | PromptTooLarge:
         return trim(
@@ -31,6 +32,7 @@ class Case:
             self.weights,
             max_messages=self.max_messages + more_messages,
             token_limit=self.token_limit + more_tokens,
+            user_first=self.user_first,
         )
 
 
@@ -43,7 +45,8 @@ def cases(draw: DrawFn) -> Case:
         for index, message in enumerate(drawn)
     ]
     weights = draw(st.lists(st.integers(0, 3), min_size=len(messages), max_size=len(messages)))
-    return Case(messages, weights, draw(st.integers(0, 8)), draw(st.integers(0, 14)))
+    limits = draw(st.integers(0, 8)), draw(st.integers(0, 14))
+    return Case(messages, weights, *limits, draw(st.booleans()))
 
 
 def exchanges(messages: Sequence[Message]) -> dict[int, list[int]]:
@@ -103,6 +106,13 @@ def fits(case: Case, units: Sequence[Sequence[int]]) -> bool:
     return messages <= case.max_messages and tokens <= case.token_limit
 
 
+def is_led_in(case: Case, unit: list[int], units: list[list[int]], must: list[list[int]]) -> bool:
+    """Whether *unit* may go and stands before every user's message and all that must be sent."""
+    stops = [one for one in units if case.messages[one[0]].role is Role.USER]
+    stops += [one for one in must if case.messages[one[0]].role is not Role.SYSTEM]
+    return unit not in must and unit < min(stops, default=[len(case.messages)])
+
+
 @given(cases())
 def test_the_answer_is_the_longest_of_all_suffixes_that_fit(case: Case) -> None:
     must, may = split(case)
@@ -118,7 +128,10 @@ def test_the_answer_is_the_longest_of_all_suffixes_that_fit(case: Case) -> None:
             else PromptTooLarge(tokens, case.token_limit, PromptUnit.TOKENS)
         )
         return
-    indexes = tuple(sorted(index for unit in max(fitting, key=len) for index in unit))
+    longest = sorted(max(fitting, key=len))
+    if case.user_first:
+        longest = [unit for unit in longest if not is_led_in(case, unit, longest, must)]
+    indexes = tuple(sorted(index for unit in longest for index in unit))
     assert outcome == Trimmed(
         messages=tuple(case.messages[index] for index in indexes),
         tokens=sum(case.weights[index] for index in indexes),
@@ -161,7 +174,8 @@ def test_trimming_twice_changes_nothing(case: Case) -> None:
     if isinstance(once, PromptTooLarge):
         return
     weights = [case.weights[index] for index in once.kept]
-    again = Case(list(once.messages), weights, case.max_messages, case.token_limit).trimmed()
+    limits = case.max_messages, case.token_limit
+    again = Case(list(once.messages), weights, *limits, case.user_first).trimmed()
     assert again == Trimmed(once.messages, once.tokens, tuple(range(len(once.messages))))
 
 

@@ -11,13 +11,13 @@ from chatnest.domain.prompt import PromptFitter
 
 
 class OutputMeter:
-    """Measures one answer against *cap* tokens, by the count that there certainly are."""
+    """Measures one answer against a cap in tokens, and gives every doubt to the answer."""
 
-    __slots__ = ("_bound", "_cap", "_counted", "_fitter", "_new")
+    __slots__ = ("_bound", "_counted", "_fitter", "_most", "_new")
 
     def __init__(self, fitter: PromptFitter, cap: int) -> None:
         self._fitter = fitter
-        self._cap = cap
+        self._most = fitter.most_counted(cap)
         self._counted = 0
         self._new: list[str] = []
         self._bound = 0
@@ -26,15 +26,15 @@ class OutputMeter:
         """Take more of the answer in; whether :meth:`is_over` is to be asked."""
         self._new.append(text)
         self._bound += self._fitter.byte_bound(text)
-        return self._counted + self._bound > self._cap
+        return self._counted + self._bound > self._most
 
     async def is_over(self, whole: Callable[[], str]) -> bool:
         """Whether the answer has passed the cap; *whole* gives all of it.
 
         Pieces can be more tokens apart than together, so that the whole is counted in the end.
         """
-        self._counted += await self._fitter.count_at_least("".join(self._new))
+        self._counted += await self._fitter.plain_count("".join(self._new))
         self._new, self._bound = [], 0
-        if self._counted > self._cap:
-            self._counted = await self._fitter.count_at_least(whole())
-        return self._counted > self._cap
+        if self._counted > self._most:
+            self._counted = await self._fitter.plain_count(whole())
+        return self._counted > self._most

@@ -99,10 +99,13 @@ class PromptFitter:
         """An upper bound of the tokens in *text*; cheap, counts nothing."""
         return self._counter.bound(self._model, text)
 
-    async def count_at_least(self, text: str) -> int:
-        """The tokens of an output that there certainly are, as far as the family is known."""
-        count = await self._counter.count(self._model, text)
-        return count * 100 // (100 + self._counter.overestimate_percent(self._model))
+    async def plain_count(self, text: str) -> int:
+        """The tokens of an output, by the tokenizer alone."""
+        return await self._counter.count(self._model, text)
+
+    def most_counted(self, tokens: int) -> int:
+        """The most that the tokenizer could make of *tokens* tokens, as far as it is known."""
+        return tokens * (100 + self._counter.overestimate_percent(self._model)) // 100
 
     async def learn(self, asked: Asked, output: str, usage: TokenUsage) -> None:
         """Compare what was counted with *usage*, as the provider reports it.

@@ -173,7 +173,8 @@ def test_a_client_that_waits_is_never_too_early_nor_a_second_late(retry_after_us
 @pytest.mark.parametrize("code", list(RefusalCode))
 def test_every_refusal_has_an_answer(code: RefusalCode) -> None:
     response = refused(Refusal(code, "some-limit"))
-    assert response.status in (403, 429)
+    about_the_provider = code in (RefusalCode.PROVIDER_DOWN, RefusalCode.PROVIDER_BUSY)
+    assert response.status in ((503,) if about_the_provider else (403, 429))
     assert shown(response)["error"]
 
 
