@@ -202,6 +202,7 @@ class World:
         provider: ChatProvider | None = None,
         observer: Observer | None = None,
         routes: Sequence[Route] | None = None,
+        node: str = "id",
     ) -> None:
         self.clock = clock or ManualClock()
         self.store = store or MemoryStore(self.clock)
@@ -218,7 +219,7 @@ class World:
             counter=self.counter,
             prices=OnePrice(price),
             clock=self.clock,
-            randomness=FixedRandomness(),
+            randomness=FixedRandomness(prefix=node),
             observer=observer or self.witness,
             policy=self.policy,
         )

@@ -246,6 +246,7 @@ def test_the_codes_stand_in_the_order_of_precedence() -> None:
         "request_too_large",
         "provider_down",
         "provider_busy",
+        "duplicate",
         "rate_limited",
         "too_many_streams",
         "budget_exhausted",

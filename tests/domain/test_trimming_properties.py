@@ -106,7 +106,9 @@ def fits(case: Case, units: Sequence[Sequence[int]]) -> bool:
     return messages <= case.max_messages and tokens <= case.token_limit
 
 
-def is_led_in(case: Case, unit: list[int], units: list[list[int]], must: list[list[int]]) -> bool:
+def is_led_in(
+    case: Case, unit: list[int], units: Sequence[list[int]], must: Sequence[list[int]]
+) -> bool:
     """Whether *unit* may go and stands before every user's message and all that must be sent."""
     stops = [one for one in units if case.messages[one[0]].role is Role.USER]
     stops += [one for one in must if case.messages[one[0]].role is not Role.SYSTEM]
@@ -128,7 +130,7 @@ def test_the_answer_is_the_longest_of_all_suffixes_that_fit(case: Case) -> None:
             else PromptTooLarge(tokens, case.token_limit, PromptUnit.TOKENS)
         )
         return
-    longest = sorted(max(fitting, key=len))
+    longest: Sequence[list[int]] = max(fitting, key=len)
     if case.user_first:
         longest = [unit for unit in longest if not is_led_in(case, unit, longest, must)]
     indexes = tuple(sorted(index for unit in longest for index in unit))

@@ -3,7 +3,7 @@
 Refusals have a fixed order, and the first is returned:
 
     not allowed · request too large · provider down · provider busy
-    · rate limited · too many streams · budget exhausted
+    · duplicate · rate limited · too many streams · budget exhausted
 
 The first four need no store. A refusal takes nothing: not from a rate limit, not from a budget.
 """
@@ -37,6 +37,7 @@ class RefusalCode(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     PROVIDER_DOWN = "provider_down"
     PROVIDER_BUSY = "provider_busy"
+    DUPLICATE = "duplicate"
     RATE_LIMITED = "rate_limited"
     TOO_MANY_STREAMS = "too_many_streams"
     BUDGET_EXHAUSTED = "budget_exhausted"
@@ -86,7 +87,8 @@ class Refusal:
 class Admitted:
     """The hold stands and the provider may be called.
 
-    The hold of a repeated command may be closed by now: then the provider must not be called.
+    The hold of a repeated command may be closed by now, or be another request's under the same
+    idempotency key (its ``request_id`` tells): then the provider must not be called.
     """
 
     hold: Hold

@@ -99,7 +99,8 @@ class HoldLine:
 class Hold:
     """A reserved worst case, and once it is closed the journal's entry of the call.
 
-    One attempt at one provider is one hold; ``request_id`` groups the attempts of a request.
+    One attempt at one provider is one hold; ``request_id`` groups the attempts of a request. The
+    ``id`` is made of that, or of the caller's idempotency key, which names no second request.
     Instants are microseconds since the Unix epoch. ``outcome`` says how the call ended (a finish
     reason or a failure kind); ``usage`` and ``cost_nano_usd`` are None while nothing is known.
     """

@@ -216,6 +216,8 @@ class ChatService:
                 prepared, decision = finer, await self._settler.admit(finer.admission)
         if isinstance(decision, Refusal):
             return decision
+        if decision.hold.request_id != preparation.started.request_id:
+            return Refusal(RefusalCode.DUPLICATE, "idempotency-key", balances=decision.balances)
         return CallPlan(preparation, seat.targets, prepared, seat.entry, decision)
 
     def _compose(self, request: ChatRequest, profile: Profile) -> Sequence[Message]:

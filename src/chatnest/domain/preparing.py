@@ -6,6 +6,7 @@ anything is held or sent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from chatnest.domain.admission import Admission
 from chatnest.domain.budget import BudgetRule, Demand, Hold, Reserve, Unit
@@ -130,7 +131,7 @@ class Preparation:
     ) -> Admission:
         started, profile = self.started, self.profile
         hold = Hold(
-            id=f"{started.request_id}.{number}",
+            id=f"{self._hold_name()}.{number}",
             request_id=started.request_id,
             principal=self.principal.id,
             profile=profile.name,
@@ -149,6 +150,17 @@ class Preparation:
         )
         rates = rate_rules(self.policy, self.principal, profile)
         return Admission(Reserve(hold, demand, rules), rates)
+
+    def _hold_name(self) -> str:
+        """What the ids of the request's holds begin with.
+
+        Of the caller's own key only a digest is stored, which no other caller's key can meet.
+        """
+        key = self.request.idempotency_key
+        if key is None:
+            return self.started.request_id
+        named = f"{self.principal.id}\n{key}".encode("utf-8", "surrogatepass")
+        return f"key-{sha256(named).hexdigest()[:32]}"
 
     def _price(self, live: LiveTarget) -> Price | None:
         return self.prices.price(live.target.provider.name, live.target.model)

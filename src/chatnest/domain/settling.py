@@ -86,7 +86,8 @@ class Settler:
         except BaseException:
             self.start(self._withdraw(hold, after=asked))
             raise
-        self._keep(decision)
+        if isinstance(decision, Admitted) and decision.hold.request_id == hold.request_id:
+            self._leases.keep(decision.hold)
         return decision
 
     async def close(self, hold: Hold, ending: Ending) -> Closed | None:
@@ -112,7 +113,8 @@ class Settler:
             self.start(self._withdraw(hold))
             return None
         self._leases.drop(failed.id)
-        self._keep(retried.decision)
+        if isinstance(retried.decision, Admitted):
+            self._leases.keep(retried.decision.hold)
         return retried
 
     async def drain(self, limit_us: int) -> int:
@@ -122,10 +124,6 @@ class Settler:
             if not await wait_within(self._clock, everything, limit_us):
                 everything.cancel()
         return len(self._tasks)
-
-    def _keep(self, decision: Admitted | Refusal) -> None:
-        if isinstance(decision, Admitted):
-            self._leases.keep(decision.hold)
 
     async def _withdraw(self, unanswered: Hold, after: asyncio.Task[Any] | None = None) -> None:
         """Give back what a command may have held that nobody waits for any more."""

@@ -88,18 +88,19 @@ def expire_step(hold: Hold, now: int) -> Transaction[Closed]:
     return _keys(hold), step
 
 
-def withdraw_step(hold: Hold, outcome: str, now: int) -> Transaction[Hold]:
+def withdraw_step(hold: Hold, outcome: str, now: int) -> Transaction[Hold | None]:
     """Find out what became of an admission whose answer was lost, and end it if it never came.
 
     *hold* is the one that was sent, without lines. Returns the stored hold: one that is ``held``
-    is to be given back with :func:`release_step`. Where nothing is stored a released hold is
-    written, so that the lost command finds it and holds nothing should it arrive yet.
+    is to be given back with :func:`release_step`; None where it is another request's, of the same
+    idempotency key. Where nothing is stored a released hold is written, so that the lost command
+    finds it and holds nothing should it arrive yet.
     """
 
-    def step(rows: Rows) -> Change[Hold]:
+    def step(rows: Rows) -> Change[Hold | None]:
         stored = rows.holds.get(hold.id)
         if stored is not None:
-            return Change(stored)
+            return Change(stored if stored.request_id == hold.request_id else None)
         withdrawn = release({}, hold, outcome, now).hold
         return Change(withdrawn, holds=(withdrawn,))
 

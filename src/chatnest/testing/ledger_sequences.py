@@ -195,6 +195,7 @@ class Run:
         known = self.model.calls.setdefault(
             hold.id, Call(hold.id, {}, hold.output_cap, hold.expires_at, HoldState.RELEASED)
         )
+        assert stored is not None
         assert stored.state is known.state
 
     async def expire(self, hold: Hold) -> None:

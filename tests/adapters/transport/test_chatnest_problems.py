@@ -173,8 +173,12 @@ def test_a_client_that_waits_is_never_too_early_nor_a_second_late(retry_after_us
 @pytest.mark.parametrize("code", list(RefusalCode))
 def test_every_refusal_has_an_answer(code: RefusalCode) -> None:
     response = refused(Refusal(code, "some-limit"))
-    about_the_provider = code in (RefusalCode.PROVIDER_DOWN, RefusalCode.PROVIDER_BUSY)
-    assert response.status in ((503,) if about_the_provider else (403, 429))
+    of_their_own = {
+        RefusalCode.PROVIDER_DOWN: 503,
+        RefusalCode.PROVIDER_BUSY: 503,
+        RefusalCode.DUPLICATE: 409,
+    }
+    assert response.status in (of_their_own.get(code, 429), 403)
     assert shown(response)["error"]
 
 

@@ -83,6 +83,9 @@ _REFUSALS: Final[Mapping[RefusalCode, _Row]] = MappingProxyType(
         RefusalCode.PROVIDER_BUSY: _Row(
             503, "The model is busy. Please try again.", passes=True, retry_after_s=1
         ),
+        RefusalCode.DUPLICATE: _Row(
+            409, "This request was made before. Use another Idempotency-Key for a new one."
+        ),
         RefusalCode.RATE_LIMITED: _Row(429, "Rate limit exceeded. Please slow down.", passes=True),
         RefusalCode.TOO_MANY_STREAMS: _Row(
             429,
