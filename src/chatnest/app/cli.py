@@ -23,6 +23,7 @@ from chatnest.app.config_checks import warnings
 from chatnest.app.config_summary import summary
 from chatnest.app.keys import key_digest, new_key
 from chatnest.app.ledger_commands import ledger_commands, usage_command
+from chatnest.app.price_commands import prices_command
 from chatnest.app.provider_choice import PROVIDERS, ProviderChoice, choose_provider
 from chatnest.app.settings_tree import checked_value, field_type
 from chatnest.app.store_choice import StoreChoice, choose_store
@@ -99,6 +100,7 @@ def _meet_ledger(choice: StoreChoice) -> None:
 
 commands.add_command(ledger_commands)
 commands.add_command(usage_command)
+commands.add_command(prices_command)
 
 
 def _ready(

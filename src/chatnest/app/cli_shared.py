@@ -48,14 +48,19 @@ class Commands(click.Group):
             raise CommandError(str(error)) from error
 
 
-def store_options(command: C) -> C:
-    """Add the flags that say which ledger is meant."""
-    command = click.option("--store", help="Where accounts are kept, as a URL.")(command)
+def config_option(command: C) -> C:
+    """Add the flag that says which configuration is meant."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
         help="The configuration file, if not chatnest.toml.",
     )(command)
+
+
+def store_options(command: C) -> C:
+    """Add the flags that say which ledger is meant."""
+    command = click.option("--store", help="Where accounts are kept, as a URL.")(command)
+    return config_option(command)
 
 
 def server_options(command: C) -> C:

@@ -285,6 +285,10 @@ class ChatNestConfig(Section, frozen=True, kw_only=True):
     unknown_price: Literal["refuse", "ignore"] = "refuse"
     """What to do with a model of unknown price where a budget in dollars applies."""
 
+    fallback_price: Text | None = None
+    """A priced model, as ``provider/model``, whose price is charged where a model's own is not
+    known. With it no price is unknown."""
+
     rate_algorithm: Literal["gcra", "fixed_window"] = "gcra"
     """How requests a minute are counted: ``gcra`` lets a burst through and then spreads the rest
     evenly; ``fixed_window`` counts anew each minute."""

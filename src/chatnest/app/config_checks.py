@@ -133,6 +133,8 @@ def _lowered_by_caps(config: ChatNestConfig) -> Iterator[str]:
 def _ignored(config: ChatNestConfig) -> Iterator[str]:
     if config.base_url is not None and config.provider in ("local", "scripted"):
         yield f"base_url: the provider {config.provider} does not use it."
+    if config.unknown_price == "ignore" and config.fallback_price is not None:
+        yield "unknown_price: with fallback_price no price is unknown."
     carried = {scope for key in config.auth.keys for scope in key.scopes}
     carried |= {f"key:{key.name}" for key in config.auth.keys}
     for budget in config.budgets:
@@ -141,7 +143,8 @@ def _ignored(config: ChatNestConfig) -> Iterator[str]:
 
 
 def _open_doors(config: ChatNestConfig) -> Iterator[str]:
-    if config.unknown_price == "ignore" and any(b.unit == "usd" for b in config.budgets):
+    unheld = config.unknown_price == "ignore" and config.fallback_price is None
+    if unheld and any(budget.unit == "usd" for budget in config.budgets):
         yield "unknown_price: a model of unknown price is not held by the budgets in dollars."
     if not config.auth.keys and not _is_loopback(config.host):
         yield (

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from chatnest.adapters.prices import PUBLISHED, price_from_usd
+from chatnest.adapters.prices import PUBLISHED, PricedModel, PriceTable, price_from_usd
 from chatnest.app.config import BudgetConfig, ChatNestConfig, PriceConfig, ProfileConfig
 from chatnest.domain.budget import BudgetRule, Unit
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.policy import GLOBAL_SCOPE, ChatPolicy, TimeLimits, UnknownPrice
-from chatnest.domain.ports import PriceBook
 from chatnest.domain.profiles import BALANCED, DEFAULT_PROFILES, Profile, Profiles
 from chatnest.domain.rate_limit import Algorithm
 from chatnest.domain.retry import RetryPolicy
@@ -67,9 +66,22 @@ def to_budgets(config: ChatNestConfig) -> tuple[BudgetRule, ...]:
     return (BudgetRule(GLOBAL_SCOPE, Unit.TOKENS, day, GLOBAL_TOKENS_PER_DAY), *rules)
 
 
-def to_price_book(config: ChatNestConfig) -> PriceBook:
-    """The published prices, with the configured ones over them."""
-    return PUBLISHED.with_overrides(dict(_prices(config.prices)))
+def to_price_book(config: ChatNestConfig) -> PriceTable:
+    """The published prices, with the configured ones over them, and what stands in for none.
+
+    Raises:
+        ConfigurationError: a price cannot work, or the fallback has none itself.
+    """
+    table = PUBLISHED.with_overrides(dict(_prices(config.prices)))
+    if config.fallback_price is None:
+        return table
+    fallback = _priced_model(config.fallback_price, "fallback_price")
+    try:
+        return table.with_fallback(fallback)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"fallback_price: {error}. Name a model that has a price, or set one under [prices]."
+        ) from None
 
 
 def to_retry(config: ChatNestConfig) -> RetryPolicy:
@@ -154,13 +166,17 @@ def _limits_everybody_daily(rule: BudgetRule) -> bool:
     return counted == (GLOBAL_SCOPE, Unit.TOKENS, Period.DAY)
 
 
-def _prices(prices: Mapping[str, PriceConfig]) -> Iterator[tuple[tuple[str, str], Price]]:
+def _prices(prices: Mapping[str, PriceConfig]) -> Iterator[tuple[PricedModel, Price]]:
     for name, price in prices.items():
         path = f'prices."{name}"'
-        provider, _, model = name.partition("/")
-        if not provider or not model:
-            raise ConfigurationError(f"{path} must be named PROVIDER/MODEL, such as openai/gpt-4o.")
-        yield (provider, model), _to_price(price, path)
+        yield _priced_model(name, path), _to_price(price, path)
+
+
+def _priced_model(name: str, path: str) -> PricedModel:
+    provider, _, model = name.partition("/")
+    if not provider or not model:
+        raise ConfigurationError(f"{path} must be named PROVIDER/MODEL, such as openai/gpt-4o.")
+    return provider, model
 
 
 def _to_price(price: PriceConfig, path: str) -> Price:

@@ -30,12 +30,13 @@ def summary(config: ChatNestConfig, provider: ProviderChoice) -> Iterator[str]:
 
 
 def _price(config: ChatNestConfig, provider: ProviderChoice) -> str:
-    price = to_price_book(config).price(provider.name, provider.model(config))
+    quote = to_price_book(config).lookup(provider.name, provider.model(config))
+    price = quote.price
     if price is None:
         return "unknown; set it under [prices] where a budget is in dollars"
     return (
         f"{_usd(price.input_nano_usd)} USD in, {_usd(price.output_nano_usd)} USD out, "
-        "for a million tokens"
+        f"for a million tokens ({quote.origin})"
     )
 
 

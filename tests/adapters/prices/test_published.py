@@ -1,93 +1,126 @@
-"""The published table is what its source says, name by name."""
+"""What is shipped: which names it knows, and how it is read."""
 
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from collections import Counter
 
 import pytest
 
-from chatnest.adapters.prices import BASE_TIER_INPUT_TOKENS, PUBLISHED
+from chatnest.adapters.prices import BASE_TIER_INPUT_TOKENS, PUBLISHED, PublishedPrices
+from chatnest.adapters.prices.published import PUBLISHED_PRICES
 from chatnest.domain.profiles import HardCaps
 from chatnest.domain.usage import Price
 
-if TYPE_CHECKING:
-    from genai_prices.types import ModelPrice, TieredPrices
+SMALL = b"""{
+"source": "prices", "version": "7", "licence": "none", "as_of": "2026-01-02",
+"providers": {
+"a": {"models": [{"id": "m", "equals": ["m"], "price": [1, 2, null, 3]}]},
+"b": {"others": ["a"], "models": [{"id": "n", "equals": ["n"], "why": "billed by weight"}]},
+"c": {"others": ["b"], "models": []}
+}}"""
 
-source = pytest.importorskip("genai_prices", reason="the source is a development dependency")
-data = pytest.importorskip("genai_prices.data")
 
-AS_OF = datetime(2026, 11, 22, tzinfo=UTC)
-MODELS = {provider.id: provider.models for provider in data.providers}
-SNAPSHOTS = (
-    ("openai", "gpt-3.5-turbo-0125"),
-    ("openai", "gpt-4-0613"),
-    ("openai", "gpt-4o-2024-05-13"),
-    ("openai", "gpt-4o-2024-08-06"),
-    ("openai", "gpt-4o-2024-11-20"),
-    ("openai", "gpt-4o-mini-2024-07-18"),
-    ("openai", "o3-2025-04-16"),
-    ("openai", "gpt-5-chat-latest"),
-    ("openai", "gpt-5-nano-2025-08-07"),
-    ("openai", "gpt-5.5-2026-04-24"),
-    ("openai", "gpt-5.6"),
-    ("openai", "gpt-6.1-sol-2026-09-29"),
-    ("anthropic", "claude-opus-4-20250514"),
-    ("anthropic", "claude-sonnet-4-20250514"),
-    ("anthropic", "claude-opus-4-1-20250805"),
-    ("anthropic", "claude-haiku-4-5-20251001"),
-    ("anthropic", "claude-opus-5-latest"),
-    ("anthropic", "claude-fable-5-20260601"),
-    ("anthropic", "claude-fable-5-2-20261001"),
+@pytest.mark.parametrize(
+    ("provider", "model", "price"),
+    [
+        ("openai", "gpt-4o-mini", Price(150_000_000, 600_000_000, 75_000_000)),
+        ("openai", "gpt-4o-2024-08-06", Price(2_500_000_000, 10_000_000_000, 1_250_000_000)),
+        ("openai", "gpt-4o-2024-05-13", Price(5_000_000_000, 15_000_000_000)),
+        (
+            "anthropic",
+            "claude-haiku-4-5-20251001",
+            Price(1_000_000_000, 5_000_000_000, 100_000_000, 1_250_000_000),
+        ),
+        ("azure", "gpt-4o", Price(2_500_000_000, 10_000_000_000, 1_250_000_000)),
+    ],
 )
+def test_well_known_models_have_their_price(provider: str, model: str, price: Price) -> None:
+    assert PUBLISHED.price(provider, model) == price
 
 
-def _source_price(provider: str, model: str) -> "ModelPrice":
-    (found,) = (info for info in MODELS[provider] if info.is_match(model))
-    price: ModelPrice = found.get_prices(AS_OF)
-    return price
-
-
-def _nano_usd(price: "Decimal | TieredPrices | None") -> int | None:
-    if price is None or isinstance(price, Decimal):
-        return None if price is None else int(price * 10**9)
-    assert all(tier.start >= BASE_TIER_INPUT_TOKENS for tier in price.tiers)
-    return int(price.base * 10**9)
-
-
-@pytest.mark.parametrize(("provider", "model"), [*PUBLISHED.prices, *SNAPSHOTS])
-def test_a_price_is_the_sources(provider: str, model: str) -> None:
-    price = _source_price(provider, model)
-    assert PUBLISHED.price(provider, model) == Price(
-        _nano_usd(price.input_mtok) or 0,
-        _nano_usd(price.output_mtok) or 0,
-        _nano_usd(price.cache_read_mtok),
-        _nano_usd(price.cache_write_mtok),
-    )
-
-
-def test_no_published_model_is_free() -> None:
-    for price in PUBLISHED.prices.values():
-        assert min(price.input_nano_usd, price.output_nano_usd) > 0
-
-
-def test_a_request_under_the_hard_caps_stays_in_the_base_tier() -> None:
-    assert HardCaps().tokens_per_request <= BASE_TIER_INPUT_TOKENS
+@pytest.mark.parametrize(
+    "provider",
+    [
+        *("anthropic", "aws", "azure", "cerebras", "cohere", "deepseek", "fireworks", "google"),
+        *("groq", "mistral", "openai", "openrouter", "perplexity", "together", "x-ai"),
+    ],
+)
+def test_the_providers_that_people_use_are_there(provider: str) -> None:
+    assert provider in PUBLISHED_PRICES.providers
+    assert any(model.price for model in PUBLISHED_PRICES.models(provider))
 
 
 @pytest.mark.parametrize(
     ("provider", "model"),
     [
         ("openai", "gpt-4o-2027-01-01"),
-        ("openai", "gpt-4o-audio-preview"),
+        ("openai", "gpt-4o-realtime-preview"),
+        ("openai", "gpt-image-1"),
+        ("openai", "text-embedding-3-small"),
         ("openai", "gpt-9"),
         ("anthropic", "gpt-4o"),
         ("anthropic", "claude-opus-9"),
-        ("azure", "gpt-4o"),
+        ("perplexity", "sonar"),
+        ("OpenAI", "gpt-4o"),
+        ("unheard-of", "gpt-4o"),
+        ("", ""),
     ],
 )
-def test_a_model_that_is_not_published_is_unknown(provider: str, model: str) -> None:
+def test_a_model_whose_price_is_not_published_is_unknown(provider: str, model: str) -> None:
     assert PUBLISHED.price(provider, model) is None
 
 
-def test_the_version_names_the_source() -> None:
-    assert PUBLISHED.version == f"genai-prices-{source.__version__}"
+def test_no_published_model_is_free_and_each_has_a_price_or_a_reason() -> None:
+    known = Counter[bool]()
+    for provider in PUBLISHED_PRICES.providers:
+        for model in PUBLISHED_PRICES.models(provider):
+            known[model.price is not None] += 1
+            if model.price is None:
+                assert model.why
+            else:
+                assert min(model.price.input, model.price.output) > 0
+    assert known[True] > 1_900
+    assert known[False] < 400
+
+
+def test_a_request_under_the_hard_caps_stays_in_the_base_tier() -> None:
+    assert HardCaps().tokens_per_request <= BASE_TIER_INPUT_TOKENS
+
+
+def test_the_file_is_read_once_and_only_when_it_is_asked_about() -> None:
+    reads = 0
+
+    def read() -> bytes:
+        nonlocal reads
+        reads += 1
+        return SMALL
+
+    prices = PublishedPrices(read)
+    assert reads == 0
+    assert (prices.version, prices.as_of, list(prices.providers)) == (
+        "prices 7",
+        "2026-01-02",
+        ["a", "b", "c"],
+    )
+    assert prices.find("a", "m") is not None
+    assert reads == 1
+
+
+def test_another_providers_models_are_found_there_but_not_through_a_third() -> None:
+    prices = PublishedPrices(lambda: SMALL)
+    found = prices.find("b", "M")
+    assert found is not None
+    assert (found.provider, found.model.id) == ("a", "m")
+    assert found.model.price is not None
+    assert found.model.price.price() == Price(1, 2, None, 3)
+    assert prices.find("c", "n") is not None
+    assert prices.find("c", "m") is None
+
+
+def test_nothing_of_the_source_is_imported_to_know_a_price() -> None:
+    code = (
+        "import sys; from chatnest.adapters.prices import PUBLISHED\n"
+        "assert PUBLISHED.price('openai', 'gpt-4o') is not None\n"
+        "assert 'genai_prices' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

@@ -1,157 +1,136 @@
-"""A price is exact or unknown, and unknown is not zero."""
-
-from decimal import Decimal
-from fractions import Fraction
+"""A price is configured, published, free, another's by name, or unknown, which is not zero."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from chatnest.adapters.prices import PricedModel, PriceTable, price_from_usd
+from chatnest.adapters.prices import PriceTable, PublishedPrices
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.usage import FREE, Price
 
-CHEAP, DEAR, OWN = Price(1, 2), Price(30, 40, 5, 60), Price(7, 8)
-TABLE = PriceTable(
-    "v1",
-    {("a", "small"): CHEAP, ("a", "large"): DEAR, ("a", "large-2024-05-13"): CHEAP},
-    snapshots={("a", "large-0613"): ("a", "large")},
-    dated=frozenset({("a", "large")}),
-)
+SMALL, LARGE, OWN = Price(1, 2), Price(30, 40, 5, 60), Price(7, 8)
+FILE = b"""{
+"source": "prices", "version": "7", "licence": "none", "as_of": "2026-01-02",
+"providers": {
+"a": {"models": [
+    {"id": "small", "equals": ["small"], "price": [1, 2]},
+    {"id": "large", "starts_with": ["large"], "price": [30, 40, 5, 60]},
+    {"id": "voice", "equals": ["voice"], "why": "billed by output audio too"}]},
+"b": {"others": ["a"], "models": []}
+}}"""
+TABLE = PriceTable(PublishedPrices(lambda: FILE))
 
 
 @pytest.mark.parametrize(
-    ("model", "price"),
+    ("provider", "model", "price", "origin"),
     [
-        ("small", CHEAP),
-        ("large", DEAR),
-        ("large-0613", DEAR),
-        ("large-20260131", DEAR),
-        ("large-2026-01-31", DEAR),
-        ("large-2024-05-13", CHEAP),
+        ("a", "small", SMALL, "prices 7: a/small"),
+        ("a", "Small", SMALL, "prices 7: a/small, for Small"),
+        ("a", "large-20260131", LARGE, "prices 7: a/large, for large-20260131"),
+        ("b", "large", LARGE, "prices 7: a/large"),
+        ("a", "medium", None, "prices 7 does not list a/medium"),
+        ("c", "small", None, "prices 7 does not list c/small"),
+        ("A", "small", None, "prices 7 does not list A/small"),
+        ("a", "voice", None, "prices 7: a/voice: billed by output audio too"),
+        ("local", "", FREE, "free: local"),
+        ("scripted", "large", FREE, "free: scripted"),
     ],
 )
-def test_a_name_that_is_documented_has_its_price(model: str, price: Price) -> None:
-    assert TABLE.price("a", model) == price
+def test_a_price_is_published_or_free_or_unknown_and_says_so(
+    provider: str, model: str, price: Price | None, origin: str
+) -> None:
+    quote = TABLE.lookup(provider, model)
+    assert (quote.price, quote.origin) == (price, origin)
+    assert TABLE.price(provider, model) == price
 
 
-@pytest.mark.parametrize(
-    ("provider", "model"),
-    [
-        ("b", "small"),
-        ("A", "small"),
-        ("a", "Small"),
-        ("a", ""),
-        ("a", "smaller"),
-        ("a", "small-20260131"),
-        ("a", "small-2026-01-31"),
-        ("a", "large-0614"),
-        ("a", "large-2026"),
-        ("a", "large-202601311"),
-        ("a", "large-20260131-preview"),
-        ("a", "large-20260131\n"),
-        ("a", "large-20260131-20260131"),
-        ("a", "very-large"),
-    ],
-)
-def test_any_other_name_is_unknown(provider: str, model: str) -> None:
-    assert TABLE.price(provider, model) is None
-
-
-@pytest.mark.parametrize("provider", ["local", "scripted"])
-@pytest.mark.parametrize("model", ["", "smollm2", "gpt-4o"])
-def test_what_bills_nobody_is_free(provider: str, model: str) -> None:
-    assert TABLE.price(provider, model) == FREE
-
-
-def test_an_override_replaces_a_price_and_its_snapshots_and_adds_others() -> None:
-    overridden = TABLE.with_overrides({("a", "large"): OWN, ("b", "new"): OWN, ("local", "x"): OWN})
+def test_an_override_stands_above_a_models_every_name_and_adds_others() -> None:
+    overridden = TABLE.with_overrides(
+        {("a", "large"): OWN, ("a", "voice"): OWN, ("c", "new"): OWN, ("local", "x"): OWN}
+    )
     for provider, model in (
         ("a", "large"),
         ("a", "large-0613"),
-        ("a", "large-20260131"),
-        ("b", "new"),
+        ("a", "voice"),
+        ("c", "new"),
         ("local", "x"),
     ):
         assert overridden.price(provider, model) == OWN
-    assert overridden.price("a", "small") == CHEAP
+    assert overridden.lookup("a", "large-0613").origin == 'overrides (prices."a/large")'
+    assert overridden.price("a", "small") == SMALL
+    assert overridden.price("b", "large") == LARGE
     assert overridden.price("local", "y") == FREE
-    assert overridden.version == "v1+overrides"
 
 
-def test_an_override_leaves_the_table_that_it_came_from() -> None:
-    TABLE.with_overrides({("a", "small"): OWN})
-    assert TABLE.price("a", "small") == CHEAP
-    assert TABLE.version == "v1"
+def test_an_override_of_one_name_leaves_the_models_other_names() -> None:
+    overridden = TABLE.with_overrides({("a", "large-0613"): OWN})
+    assert overridden.price("a", "large-0613") == OWN
+    assert overridden.price("a", "large") == overridden.price("a", "large-0614") == LARGE
 
 
-def test_no_overrides_are_the_same_version() -> None:
-    assert TABLE.with_overrides({}).version == "v1"
+def test_another_name_of_a_provider_has_its_prices() -> None:
+    table = TABLE.with_overrides({("a", "small"): OWN, ("work", "large"): SMALL})
+    table = table.with_providers({"work": "a", "box": "local"})
+    assert table.price("work", "small") == OWN
+    assert table.price("work", "large") == SMALL
+    assert table.lookup("work", "large-1").origin == 'overrides (prices."work/large")'
+    assert table.price("a", "large") == LARGE
+    assert table.lookup("box", "small").origin == "free: local"
+    assert table.price("desk", "small") is None
 
 
-def test_a_table_does_not_change_with_what_it_was_made_of() -> None:
-    prices: dict[PricedModel, Price] = {("a", "small"): CHEAP}
-    table = PriceTable("v", prices)
-    prices["a", "small"] = DEAR
-    assert table.price("a", "small") == CHEAP
+def test_a_name_with_prices_of_its_own_keeps_them_unless_it_is_another_of_a_free_one() -> None:
+    assert TABLE.with_providers({"a": "c"}).price("a", "small") == SMALL
+    assert TABLE.with_providers({"a": "scripted"}).price("a", "small") == FREE
 
 
-def test_dollars_become_nano_dollars() -> None:
-    price = price_from_usd(
-        input_usd_per_million="2.5",
-        output_usd_per_million=Decimal(10),
-        cached_input_usd_per_million="0.000000001",
-        cache_write_usd_per_million=3,
-    )
-    assert price == Price(2_500_000_000, 10_000_000_000, 1, 3_000_000_000)
+def test_what_is_called_as_a_free_provider_but_is_none_is_not_free() -> None:
+    table = TABLE.with_providers({"local": "a"})
+    assert table.price("local", "large") == LARGE
+    assert table.price("local", "medium") is None
 
 
-def test_a_cache_price_that_is_not_given_is_none() -> None:
-    price = price_from_usd(input_usd_per_million="0", output_usd_per_million="0")
-    assert price == Price(0, 0, None, None)
-
-
-@given(nano_usd=st.integers(0, 10**18 - 1), zeros=st.integers(0, 3))
-def test_every_whole_number_of_nano_dollars_is_exact(nano_usd: int, zeros: int) -> None:
-    text = f"{nano_usd // 10**9}.{nano_usd % 10**9:09}{'0' * zeros}"
-    price = price_from_usd(input_usd_per_million=text, output_usd_per_million=Decimal(text))
-    assert price == Price(nano_usd, nano_usd)
-
-
-@given(usd=st.decimals() | st.decimals(-1, 2, places=9) | st.decimals(-1, 2, places=10))
-def test_a_figure_is_exact_or_refused(usd: Decimal) -> None:
-    exact = Fraction(usd) * 10**9 if usd.is_finite() else Fraction(-1)
-    if exact.denominator == 1 and 0 <= exact < 10**18:
-        price = price_from_usd(input_usd_per_million=usd, output_usd_per_million=0)
-        assert price.input_nano_usd == exact
-    else:
-        with pytest.raises(ConfigurationError, match="input_usd_per_million"):
-            price_from_usd(input_usd_per_million=usd, output_usd_per_million=0)
+@pytest.mark.parametrize("fallback", [("a", "large-2026"), ("c", "dear"), ("work", "large")])
+def test_with_a_fallback_nothing_is_unknown(fallback: tuple[str, str]) -> None:
+    table = TABLE.with_overrides({("c", "dear"): LARGE}).with_providers({"work": "a"})
+    table = table.with_fallback(fallback)
+    for provider, model in (("a", "medium"), ("a", "voice"), ("c", "small"), ("", "")):
+        quote = table.lookup(provider, model)
+        assert quote.price == LARGE
+        assert quote.origin == f"fallback {'/'.join(fallback)} (fallback_price)"
+        assert table.own(provider, model).price is None
+    assert table.price("a", "small") == SMALL
+    assert table.price("local", "any") == FREE
 
 
 @pytest.mark.parametrize(
-    "usd",
+    ("fallback", "told"),
     [
-        "",
-        "cheap",
-        "$1",
-        "1,5",
-        "-1",
-        "-0.000000001",
-        "NaN",
-        "sNaN",
-        "-NaN",
-        "Infinity",
-        "0.0000000001",
-        "1.0000000005",
-        "1000000000",
-        "1e999999999",
-        "1e-999999999",
-        Decimal.from_float(0.15),
+        (("a", "medium"), "a/medium has no known price: prices 7 does not list a/medium"),
+        (("a", "voice"), "a/voice has no known price"),
+        (("local", "x"), "local/x is free"),
+        (("c", "gift"), "c/gift is free"),
     ],
 )
-def test_what_is_no_price_is_refused_by_name(usd: str | Decimal) -> None:
-    with pytest.raises(ConfigurationError, match="cache_write_usd_per_million"):
-        price_from_usd(
-            input_usd_per_million=1, output_usd_per_million=1, cache_write_usd_per_million=usd
-        )
+def test_a_fallback_is_a_model_that_costs_something(fallback: tuple[str, str], told: str) -> None:
+    table = TABLE.with_overrides({("c", "gift"): FREE})
+    with pytest.raises(ConfigurationError, match=told):
+        table.with_fallback(fallback)
+
+
+def test_the_version_names_the_source_and_what_was_changed() -> None:
+    overridden = TABLE.with_overrides({("a", "small"): OWN})
+    assert TABLE.version == TABLE.with_overrides({}).version == "prices-7"
+    assert overridden.version == "prices-7+overrides"
+    assert overridden.with_fallback(("a", "large")).version == "prices-7+overrides+fallback"
+
+
+def test_a_table_changes_with_nothing() -> None:
+    overrides = {("a", "small"): OWN}
+    table = TABLE.with_overrides(overrides)
+    overrides["a", "small"] = LARGE
+    assert table.price("a", "small") == OWN
+    assert TABLE.price("a", "small") == SMALL
+
+
+def test_every_provider_with_a_price_is_named_once_in_order() -> None:
+    table = TABLE.with_overrides({("c", "new"): OWN}).with_providers({"work": "a"})
+    assert table.providers == ["a", "b", "c", "local", "scripted", "work"]

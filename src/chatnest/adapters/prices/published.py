@@ -1,143 +1,144 @@
-"""What OpenAI and Anthropic ask for their current text models.
+"""What providers ask for their text models, as of a day: the frozen data in ``published.json``.
 
-Nano-dollars per million tokens: input, output, input read from the cache, input written to it.
-The figures are those of genai-prices 0.2.3 (MIT licence, https://github.com/pydantic/genai-prices)
-on 2026-11-22, for the standard service tier. Two things are not in them:
+The figures and the names that each is for are those of genai-prices (MIT licence, Copyright (c)
+Pydantic Services Inc., https://github.com/pydantic/genai-prices); the file says which version.
+``make prices`` writes it anew, and nothing of that package is needed to read it.
 
-- Some models cost more in a request of more than ``BASE_TIER_INPUT_TOKENS``; the figures are for
-  requests up to that, and the hard caps of a profile are far below it.
-- Writing to Anthropic's cache for an hour costs twice the input; the figure is for five minutes.
+A price holds for the standard service tier and for requests of at most ``BASE_TIER_INPUT_TOKENS``
+of input. Where it depends on the size of a request within that, on the time of day, or on a day
+that is known to come, it is the dearest. These are not in it:
+
+- Larger requests, which some models charge more for; the hard caps of a profile are far below.
+- Service tiers that are faster or slower, and batches.
+- Writing to Anthropic's cache for an hour, at twice the input; the figure is for five minutes.
+- What a provider's own tools cost beside tokens, such as a search of the web.
+- Audio in a request: ChatNest sends none.
+
+A model whose bill has any other part (each request, images or speech in the answer) is listed
+without a price: tokens alone would not bound what it costs.
 """
 
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Sequence
+from functools import cache, cached_property, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
 
-from chatnest.adapters.prices.table import PricedModel, PriceTable
+import msgspec
+
+from chatnest.adapters.prices.name_rules import FirstRule, NameRule, spellings
 from chatnest.domain.usage import Price
 
 BASE_TIER_INPUT_TOKENS = 100_000
 """The largest input, in tokens, that every published price holds for."""
 
-_OPENAI = {
-    "gpt-3.5-turbo": Price(500_000_000, 1_500_000_000),
-    "gpt-4": Price(30_000_000_000, 60_000_000_000),
-    "gpt-4-turbo": Price(10_000_000_000, 30_000_000_000),
-    "gpt-4o": Price(2_500_000_000, 10_000_000_000, 1_250_000_000),
-    "gpt-4o-2024-05-13": Price(5_000_000_000, 15_000_000_000),
-    "gpt-4o-mini": Price(150_000_000, 600_000_000, 75_000_000),
-    "gpt-4.1": Price(2_000_000_000, 8_000_000_000, 500_000_000),
-    "gpt-4.1-mini": Price(400_000_000, 1_600_000_000, 100_000_000),
-    "gpt-4.1-nano": Price(100_000_000, 400_000_000, 25_000_000),
-    "o1": Price(15_000_000_000, 60_000_000_000, 7_500_000_000),
-    "o3": Price(2_000_000_000, 8_000_000_000, 500_000_000),
-    "o3-mini": Price(1_100_000_000, 4_400_000_000, 550_000_000),
-    "o4-mini": Price(1_100_000_000, 4_400_000_000, 275_000_000),
-    "gpt-5": Price(1_250_000_000, 10_000_000_000, 125_000_000),
-    "gpt-5-mini": Price(250_000_000, 2_000_000_000, 25_000_000),
-    "gpt-5-nano": Price(50_000_000, 400_000_000, 5_000_000),
-    "gpt-5.1": Price(1_250_000_000, 10_000_000_000, 125_000_000),
-    "gpt-5.2": Price(1_750_000_000, 14_000_000_000, 175_000_000),
-    "gpt-5.3": Price(1_750_000_000, 14_000_000_000, 175_000_000),
-    "gpt-5.4": Price(2_500_000_000, 15_000_000_000, 250_000_000),
-    "gpt-5.4-mini": Price(750_000_000, 4_500_000_000, 75_000_000),
-    "gpt-5.4-nano": Price(200_000_000, 1_250_000_000, 20_000_000),
-    "gpt-5.5": Price(5_000_000_000, 30_000_000_000, 500_000_000),
-    "gpt-5.6-luna": Price(200_000_000, 1_200_000_000, 20_000_000, 250_000_000),
-    "gpt-5.6-sol": Price(4_000_000_000, 20_000_000_000, 400_000_000, 5_000_000_000),
-    "gpt-5.6-terra": Price(2_000_000_000, 12_000_000_000, 200_000_000, 2_500_000_000),
-    "gpt-6-astra": Price(10_000_000_000, 50_000_000_000, 1_000_000_000, 12_500_000_000),
-    "gpt-6-luna": Price(100_000_000, 500_000_000, 10_000_000, 125_000_000),
-    "gpt-6-sol": Price(2_000_000_000, 10_000_000_000, 200_000_000, 2_500_000_000),
-    "gpt-6.1-sol": Price(2_000_000_000, 10_000_000_000, 100_000_000, 2_500_000_000),
-    "gpt-6.1-terra": Price(1_000_000_000, 5_000_000_000, 50_000_000, 1_250_000_000),
-}
-
-# Names that the source lists one by one: a snapshot that is not here may cost something else.
-_OPENAI_SNAPSHOTS = {
-    "gpt-3.5-turbo": ("gpt-3.5-turbo-0125",),
-    "gpt-4": ("gpt-4-0314", "gpt-4-0613"),
-    "gpt-4-turbo": ("gpt-4-turbo-2024-04-09",),
-    "gpt-4o": ("gpt-4o-2024-08-06", "gpt-4o-2024-11-20"),
-    "gpt-4o-mini": ("gpt-4o-mini-2024-07-18",),
-    "gpt-4.1": ("gpt-4.1-2025-04-14",),
-    "gpt-4.1-mini": ("gpt-4.1-mini-2025-04-14",),
-    "gpt-4.1-nano": ("gpt-4.1-nano-2025-04-14",),
-    "o1": ("o1-2024-12-17",),
-    "o3": ("o3-2025-04-16",),
-    "o3-mini": ("o3-mini-2025-01-31",),
-    "o4-mini": ("o4-mini-2025-04-16",),
-    "gpt-5": ("gpt-5-2025-08-07", "gpt-5-chat-latest"),
-    "gpt-5-mini": ("gpt-5-mini-2025-08-07",),
-    "gpt-5.1": ("gpt-5.1-2025-11-13", "gpt-5.1-chat-latest"),
-    "gpt-5.2": ("gpt-5.2-2025-12-11", "gpt-5.2-chat-latest"),
-    "gpt-5.3": ("gpt-5.3-chat-latest",),
-    "gpt-5.4": ("gpt-5.4-2026-03-05",),
-    "gpt-5.4-mini": ("gpt-5.4-mini-2026-03-17",),
-    "gpt-5.4-nano": ("gpt-5.4-nano-2026-03-17",),
-    "gpt-5.5": ("gpt-5.5-2026-04-23", "gpt-5.5-2026-04-24", "gpt-5.5-chat-latest"),
-    "gpt-5.6-sol": ("gpt-5.6",),
-}
-
-# Models for which the source takes any date; of Anthropic's it takes one after every name.
-_OPENAI_DATED = frozenset(
-    {
-        "gpt-5-nano",
-        "gpt-5.6-luna",
-        "gpt-5.6-sol",
-        "gpt-5.6-terra",
-        "gpt-6-astra",
-        "gpt-6-luna",
-        "gpt-6-sol",
-        "gpt-6.1-sol",
-        "gpt-6.1-terra",
-    }
-)
-
-_ANTHROPIC = {
-    "claude-opus-4-0": Price(15_000_000_000, 75_000_000_000, 1_500_000_000, 18_750_000_000),
-    "claude-opus-4-1": Price(15_000_000_000, 75_000_000_000, 1_500_000_000, 18_750_000_000),
-    "claude-opus-4-5": Price(5_000_000_000, 25_000_000_000, 500_000_000, 6_250_000_000),
-    "claude-opus-4-6": Price(5_000_000_000, 25_000_000_000, 500_000_000, 6_250_000_000),
-    "claude-opus-4-7": Price(5_000_000_000, 25_000_000_000, 500_000_000, 6_250_000_000),
-    "claude-opus-4-8": Price(5_000_000_000, 25_000_000_000, 500_000_000, 6_250_000_000),
-    "claude-opus-5": Price(5_000_000_000, 25_000_000_000, 500_000_000, 6_250_000_000),
-    "claude-opus-5-5": Price(4_000_000_000, 20_000_000_000, 200_000_000, 5_000_000_000),
-    "claude-sonnet-4-0": Price(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000),
-    "claude-sonnet-4-5": Price(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000),
-    "claude-sonnet-4-6": Price(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000),
-    "claude-sonnet-5": Price(2_000_000_000, 10_000_000_000, 200_000_000, 2_500_000_000),
-    "claude-sonnet-5-5": Price(2_000_000_000, 10_000_000_000, 100_000_000, 2_500_000_000),
-    "claude-haiku-4-5": Price(1_000_000_000, 5_000_000_000, 100_000_000, 1_250_000_000),
-    "claude-haiku-5-5": Price(100_000_000, 500_000_000, 10_000_000, 125_000_000),
-    "claude-fable-5": Price(10_000_000_000, 50_000_000_000, 1_000_000_000, 12_500_000_000),
-    "claude-fable-5-1": Price(10_000_000_000, 50_000_000_000, 250_000_000, 12_500_000_000),
-    "claude-fable-5-2": Price(8_000_000_000, 40_000_000_000, 200_000_000, 10_000_000_000),
-}
-
-_ANTHROPIC_SNAPSHOTS = {
-    "claude-opus-4-0": ("claude-opus-4", "claude-opus-4-20250514"),
-    "claude-sonnet-4-0": ("claude-sonnet-4", "claude-sonnet-4-20250514"),
-    "claude-opus-5": ("claude-opus-5-latest",),
-}
+# Names come from clients: what is remembered of them has an end.
+_REMEMBERED_NAMES = 1_024
 
 
-def _snapshots(provider: str, names: dict[str, tuple[str, ...]]) -> dict[PricedModel, PricedModel]:
-    return {(provider, name): (provider, model) for model in names for name in names[model]}
+class Figures(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A price as it is in the file: nano-dollars per million tokens."""
+
+    input: int
+    output: int
+    cached_input: int | None = None
+    cache_write: int | None = None
+
+    def price(self) -> Price:
+        """The same as a price."""
+        return Price(self.input, self.output, self.cached_input, self.cache_write)
 
 
-PUBLISHED = PriceTable(
-    "genai-prices-0.2.3",
-    {
-        **{("openai", model): price for model, price in _OPENAI.items()},
-        **{("anthropic", model): price for model, price in _ANTHROPIC.items()},
-    },
-    snapshots=MappingProxyType(
-        {
-            **_snapshots("openai", _OPENAI_SNAPSHOTS),
-            **_snapshots("anthropic", _ANTHROPIC_SNAPSHOTS),
-        }
-    ),
-    dated=frozenset(
-        {("openai", model) for model in _OPENAI_DATED}
-        | {("anthropic", model) for model in _ANTHROPIC}
-    ),
-)
+class PublishedModel(NameRule, frozen=True, kw_only=True):
+    """A model, the names that it goes by, and its price; or ``why`` it has none here."""
+
+    id: str
+    price: Figures | None = None
+    why: str = ""
+
+
+class PublishedProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a provider serves. A model is the first whose rule holds for a name.
+
+    ``others`` are the providers whose models are served too, at the price that they have there.
+    """
+
+    models: tuple[PublishedModel, ...]
+    others: tuple[str, ...] = ()
+
+
+class PublishedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file. Each provider is decoded when it is first asked about."""
+
+    source: str
+    version: str
+    licence: str
+    as_of: str
+    providers: dict[str, msgspec.Raw]
+
+
+class _Listed(NamedTuple):
+    models: FirstRule[PublishedModel]
+    others: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """A published model, and the provider that it is listed under."""
+
+    provider: str
+    model: PublishedModel
+
+
+class PublishedPrices:
+    """Finds the published model that a name means; *read* is called once, at the first question."""
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+        self._provider = cache(self._decoded)
+        self.find = lru_cache(_REMEMBERED_NAMES)(self._found)
+
+    @property
+    def version(self) -> str:
+        """The source and its version, as in ``genai-prices 0.2.3``."""
+        return f"{self._file.source} {self._file.version}"
+
+    @property
+    def as_of(self) -> str:
+        """The day that the prices are of."""
+        return self._file.as_of
+
+    @property
+    def providers(self) -> Collection[str]:
+        """The names of the providers that have published prices."""
+        return self._file.providers.keys()
+
+    def models(self, provider: str) -> Sequence[PublishedModel]:
+        """All models that are listed under *provider* itself."""
+        return self._provider(provider).models.rules
+
+    def _found(self, provider: str, name: str) -> Found | None:
+        """The published model that *name* means at *provider*; None where it means none."""
+        if provider not in self.providers:
+            return None
+        lists = (provider, *self._provider(provider).others)
+        for spelling in spellings(name):
+            for listed in lists:
+                model = self._provider(listed).models.find(spelling)
+                if model is not None:
+                    return Found(listed, model)
+        return None
+
+    def _decoded(self, provider: str) -> _Listed:
+        stored = msgspec.json.decode(self._file.providers[provider], type=PublishedProvider)
+        return _Listed(FirstRule(stored.models), stored.others)
+
+    @cached_property
+    def _file(self) -> PublishedFile:
+        return msgspec.json.decode(self._read(), type=PublishedFile)
+
+
+def _packaged() -> bytes:
+    return files("chatnest.adapters.prices").joinpath("published.json").read_bytes()
+
+
+PUBLISHED_PRICES = PublishedPrices(_packaged)
+"""The prices that ChatNest is shipped with."""

@@ -1,11 +1,10 @@
-"""A table of prices in integers, and the way from a decimal figure in a configuration into it."""
+"""The book of prices: what is published, what is configured over it, what stands in for none."""
 
-import re
-from collections.abc import Mapping
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
 
+from chatnest.adapters.prices.published import PUBLISHED_PRICES, PublishedPrices
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.usage import FREE, Price
 
@@ -15,96 +14,107 @@ PricedModel = tuple[str, str]
 FREE_PROVIDERS = frozenset({"local", "scripted"})
 """Providers that bill nobody, whatever the model is called."""
 
-_DATE = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})\Z")
-_NANO = 9
-_WHOLE_NANO_USD = Decimal(1).scaleb(-_NANO)
-# Nine places after the point and nine before it: a billion dollars is no price.
-_EXACTLY = Context(prec=18, traps=[Inexact, InvalidOperation])
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price and where it is from; where it is None, ``origin`` says why it is not known."""
+
+    price: Price | None
+    origin: str
 
 
+@dataclass(frozen=True, eq=False)
 class PriceTable:
     """A :class:`~chatnest.domain.ports.PriceBook` that never changes.
 
-    *prices* are by the exact names of provider and model. *snapshots* are further names of a
-    priced model; *dated* are the models whose snapshots all cost the same, so that a date after
-    the name (``-20260131``, ``-2026-01-31``) does not matter. ``version`` says where the figures
-    come from.
+    ``overrides`` stand above what is published, by the exact names of provider and model; one for
+    a published model is for all of its names. ``kinds`` are further names of providers, each with
+    the provider whose prices it has. ``fallback`` is the model whose price is charged for those
+    that have none.
     """
 
-    def __init__(
-        self,
-        version: str,
-        prices: Mapping[PricedModel, Price],
-        *,
-        snapshots: Mapping[PricedModel, PricedModel] = MappingProxyType({}),
-        dated: frozenset[PricedModel] = frozenset(),
-    ) -> None:
-        self.version: Final = version
-        self.prices: Final[Mapping[PricedModel, Price]] = MappingProxyType(dict(prices))
-        self._snapshots = MappingProxyType(dict(snapshots))
-        self._dated = dated
+    published: PublishedPrices
+    overrides: Mapping[PricedModel, Price] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    fallback: PricedModel | None = None
+
+    @property
+    def version(self) -> str:
+        """Where the figures come from."""
+        return (
+            self.published.version.replace(" ", "-")
+            + ("+overrides" if self.overrides else "")
+            + ("+fallback" if self.fallback else "")
+        )
+
+    @property
+    def providers(self) -> Collection[str]:
+        """The names of all providers that have a price here, in the order of the alphabet."""
+        overridden = {provider for provider, _ in self.overrides}
+        return sorted({*self.published.providers, *self.kinds, *overridden, *FREE_PROVIDERS})
 
     def price(self, provider: str, model: str) -> Price | None:
         """The price of *model* at *provider*; None is unknown, which is not zero."""
-        known = self.prices.get((provider, model))
-        if known is not None:
-            return known
-        if provider in FREE_PROVIDERS:
-            return FREE
-        return self.prices.get(self._priced_as(provider, model))
+        return self.lookup(provider, model).price
+
+    def lookup(self, provider: str, model: str) -> Quote:
+        """The price of *model* at *provider*, and where it is from."""
+        own = self.own(provider, model)
+        if own.price is not None or self.fallback is None:
+            return own
+        price = self.own(*self.fallback).price
+        return Quote(price, f"fallback {'/'.join(self.fallback)} (fallback_price)")
+
+    def own(self, provider: str, model: str) -> Quote:
+        """What :meth:`lookup` says where no other model's price stands in."""
+        kind = self._kind(provider)
+        found = self.published.find(kind, model)
+        names = [(provider, model), (kind, model)]
+        if found is not None:
+            names += [(provider, found.model.id), (kind, found.model.id)]
+        for name in names:
+            if name in self.overrides:
+                return Quote(self.overrides[name], f'overrides (prices."{"/".join(name)}")')
+        if kind in FREE_PROVIDERS:
+            return Quote(FREE, f"free: {kind}")
+        if found is None:
+            return Quote(None, f"{self.published.version} does not list {kind}/{model}")
+        listed = f"{found.provider}/{found.model.id}"
+        if found.model.price is None:
+            return Quote(None, f"{self.published.version}: {listed}: {found.model.why}")
+        alias = "" if model == found.model.id else f", for {model}"
+        return Quote(found.model.price.price(), f"{self.published.version}: {listed}{alias}")
 
     def with_overrides(self, overrides: Mapping[PricedModel, Price]) -> "PriceTable":
         """A table with *overrides* in place of, or beside, the prices of this one."""
-        if not overrides:
-            return self
-        return PriceTable(
-            f"{self.version}+overrides",
-            {**self.prices, **overrides},
-            snapshots=self._snapshots,
-            dated=self._dated,
-        )
+        return replace(self, overrides=MappingProxyType({**self.overrides, **overrides}))
 
-    def _priced_as(self, provider: str, model: str) -> PricedModel:
-        snapshot = self._snapshots.get((provider, model))
-        if snapshot is not None:
-            return snapshot
-        undated = (provider, _DATE.sub("", model))
-        return undated if undated in self._dated else (provider, model)
+    def with_providers(self, kinds: Mapping[str, str]) -> "PriceTable":
+        """A table in which each name in *kinds* has the prices of the provider that it stands for.
 
+        A name that has published prices of its own keeps them, unless it stands for one that bills
+        nobody: ``openrouter`` charges its own, whatever protocol it is spoken to in.
+        """
+        return replace(self, kinds=MappingProxyType({**self.kinds, **kinds}))
 
-def price_from_usd(
-    *,
-    input_usd_per_million: str | int | Decimal,
-    output_usd_per_million: str | int | Decimal,
-    cached_input_usd_per_million: str | int | Decimal | None = None,
-    cache_write_usd_per_million: str | int | Decimal | None = None,
-) -> Price:
-    """The price that decimal figures in dollars per million tokens stand for, exactly.
+    def with_fallback(self, fallback: PricedModel) -> "PriceTable":
+        """A table that charges the price of *fallback* where a model's own is not known.
 
-    Raises:
-        ConfigurationError: a figure is not a number, negative, not a whole number of
-            nano-dollars, or a billion dollars or more. A float is all but always inexact.
-    """
-    return Price(
-        _nano_usd("input_usd_per_million", input_usd_per_million),
-        _nano_usd("output_usd_per_million", output_usd_per_million),
-        _optional("cached_input_usd_per_million", cached_input_usd_per_million),
-        _optional("cache_write_usd_per_million", cache_write_usd_per_million),
-    )
+        Raises:
+            ConfigurationError: that has no price either, or is free.
+        """
+        quote = self.own(*fallback)
+        if quote.price is None:
+            raise ConfigurationError(f"{'/'.join(fallback)} has no known price: {quote.origin}")
+        if quote.price.worst_input_nano_usd == quote.price.output_nano_usd == 0:
+            raise ConfigurationError(f"{'/'.join(fallback)} is free, and unknown is not zero")
+        return replace(self, fallback=fallback)
+
+    def _kind(self, provider: str) -> str:
+        kind = self.kinds.get(provider, provider)
+        is_its_own = provider in self.published.providers and kind not in FREE_PROVIDERS
+        return provider if is_its_own else kind
 
 
-def _optional(name: str, usd: str | int | Decimal | None) -> int | None:
-    return None if usd is None else _nano_usd(name, usd)
-
-
-def _nano_usd(name: str, usd: str | int | Decimal) -> int:
-    try:
-        amount = Decimal(usd).quantize(_WHOLE_NANO_USD, context=_EXACTLY)
-        nano_usd = int(amount.scaleb(_NANO, _EXACTLY))
-    except (ValueError, InvalidOperation, Inexact) as error:
-        raise ConfigurationError(
-            f"{name} must be a decimal number below a billion, with at most {_NANO} decimals"
-        ) from error
-    if nano_usd < 0:
-        raise ConfigurationError(f"{name} must not be negative")
-    return nano_usd
+PUBLISHED = PriceTable(PUBLISHED_PRICES)
+"""The published prices, and no other."""
