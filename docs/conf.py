@@ -15,7 +15,7 @@ copyright = f"2026, {author}"
 release = version_of("chatnest")
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "settings_directive"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "retry_directive", "settings_directive"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
