@@ -59,8 +59,8 @@ CALL_FIELDS = frozenset(
 # of anthropic-python 2.12 (beta ones too) and Anthropic's pricing: dearer capacity, regions and
 # speed; containers billed by the hour; other models with caps and prices of their own; summaries
 # that are billed but not in the usage; input that was never counted, because the server holds it
-# or its tools fetch it. The last four are headers in the SDK, and name who is billed or unlock
-# what is dearer.
+# or its tools fetch it; another payer. The last three are headers in the SDK: what they say of
+# betas and payers is the operator's to say.
 COSTLY_FIELDS = frozenset(
     {
         "service_tier",

@@ -49,7 +49,9 @@ class ReportedUsage:
         except msgspec.DecodeError:
             self._makes_sense = False
             return
-        for name in _Usage.__struct_fields__ if usage is not None else ():
+        if usage is None:
+            return
+        for name in _Usage.__struct_fields__:
             figure = getattr(usage, name)
             if figure is not None:
                 setattr(self._said, name, figure)
