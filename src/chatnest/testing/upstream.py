@@ -137,7 +137,12 @@ class MockUpstream:
     @property
     def base_url(self) -> str:
         """What an OpenAI client takes as its base URL."""
-        return f"http://{self._address}/v1"
+        return f"{self.origin}/v1"
+
+    @property
+    def origin(self) -> str:
+        """What an Anthropic client takes as its base URL."""
+        return f"http://{self._address}"
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
