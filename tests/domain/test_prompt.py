@@ -36,7 +36,7 @@ async def test_what_fits_by_its_bytes_is_not_counted() -> None:
     prompt = await fit.fit(said("four", "more"), PROFILE)
 
     both = tuple(said("four", "more").messages)
-    assert prompt == Prompt(both, (), 8 + 2 * EACH + ALL, 100, counted=False)
+    assert prompt == Prompt(both, 8 + 2 * EACH + ALL, 100, counted=False)
     assert counter.counted == []
 
 
@@ -99,9 +99,14 @@ async def test_tools_count_beside_the_messages() -> None:
     prompt = await fitted(asked)
     texts = sum(len(tool.text) for tool in TOOLS)
 
-    assert prompt.tools == TOOLS
     assert prompt.input_tokens == 4 + EACH + ALL + TOOLS_TEMPLATE + texts
     assert await fitter()[0].count(asked) == 1 + EACH + ALL + TOOLS_TEMPLATE + 3 * 2
+
+
+async def test_a_schema_of_the_answer_counts_beside_the_messages() -> None:
+    asked = replace(said("four"), beside="{a b c}")
+    assert (await fitted(asked)).input_tokens == 4 + 7 + EACH + ALL
+    assert await fitter()[0].count(asked) == 1 + 3 + EACH + ALL
 
 
 async def test_tools_that_leave_no_room_are_too_large() -> None:

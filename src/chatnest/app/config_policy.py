@@ -106,6 +106,7 @@ def to_time_limits(config: ChatNestConfig) -> TimeLimits:
         idle_us=to_us(limits.idle_s),
         total_us=to_us(limits.total_s),
         lease_us=to_us(limits.lease_s),
+        write_stall_us=to_us(limits.write_stall_s),
     )
 
 

@@ -123,5 +123,5 @@ def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) ->
         serving.clock,
         headers=dialect.stream_headers(answer.started, answer.admitted, now),
         heartbeat_us=round(limits.heartbeat_s * US_PER_S),
-        write_stall_us=round(limits.write_stall_s * US_PER_S),
+        write_stall_us=answer.time_limits.write_stall_us,
     )

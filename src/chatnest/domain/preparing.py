@@ -4,8 +4,9 @@ What a target cannot be told, cannot be priced at, or has no room for is found o
 anything is held or sent.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from chatnest.domain.admission import Admission
@@ -25,21 +26,20 @@ from chatnest.domain.usage import Price
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One call that could be made: to whom, what it says, and what is to be held for it."""
+    """One call that could be made: to whom, what it says, and what is to be held for it.
+
+    ``asked`` is what is sent, to be counted.
+    """
 
     live: LiveTarget
     prompt: Prompt
+    asked: Asked
     admission: Admission
 
     @property
     def price(self) -> Price | None:
         """What the target's model costs; None is unknown."""
         return self.admission.reserve.demand.price
-
-    @property
-    def asked(self) -> Asked:
-        """What is sent, to be counted."""
-        return Asked(self.prompt.messages, self.prompt.tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,13 @@ class Preparation:
         rules = self.rules(live)
         if rules is None:
             raise ValueError("a target without a price cannot be prepared")
-        asked = Asked(self.messages, self.request.tools)
+        asked = Asked(self.messages, self.request.tools, _text_of(self.request.extra))
         fit = live.fitter.fit_counted if counted else live.fitter.fit
         prompt = await fit(asked, self.profile)
         if isinstance(prompt, PromptTooLarge):
             return prompt
-        return Prepared(live, prompt, self._admission(live, prompt, rules, number, now))
+        sent = replace(asked, messages=prompt.messages)
+        return Prepared(live, prompt, sent, self._admission(live, prompt, rules, number, now))
 
     def call(self, prepared: Prepared, output_cap: int) -> ProviderCall:
         """What the target is sent."""
@@ -164,3 +165,8 @@ class Preparation:
 
     def _price(self, live: LiveTarget) -> Price | None:
         return self.prices.price(live.target.provider.name, live.target.model)
+
+
+def _text_of(extra: Mapping[str, object]) -> str:
+    """The fields that are passed on, as the JSON that may be read by the model."""
+    return json.dumps(dict(extra), ensure_ascii=False, default=str) if extra else ""

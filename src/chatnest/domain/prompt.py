@@ -23,10 +23,20 @@ _LEARN_FROM_EVERY = 32
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be fitted: a conversation, and the tools that are told beside it."""
+    """What is to be fitted: a conversation, and what a model is told beside it.
+
+    ``beside`` is the text of further fields that a model may read, as the schema of its answer.
+    """
 
     messages: Sequence[Message]
     tools: tuple[Tool, ...] = ()
+    beside: str = ""
+
+    @property
+    def fixed_texts(self) -> tuple[str, ...]:
+        """All that is always sent, whatever is trimmed."""
+        texts = tuple(tool.text for tool in self.tools)
+        return (*texts, self.beside) if self.beside else texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,6 @@ class Prompt:
     """
 
     messages: tuple[Message, ...]
-    tools: tuple[Tool, ...]
     input_tokens: int
     output_cap: int
     counted: bool
@@ -68,7 +77,7 @@ class PromptFitter:
 
     async def fit(self, asked: Asked, profile: Profile) -> Prompt | PromptTooLarge:
         """Trim *asked* to *profile* and the context window, counting only where it matters."""
-        fixed = self._fixed_bound(asked.tools)
+        fixed = self._fixed_bound(asked)
         bounds = self._bounds(asked.messages)
         bounded = self._fitted(asked, bounds, fixed, profile, counted=False)
         if isinstance(bounded, Prompt) and self._lost_nothing(bounded, asked, profile):
@@ -80,7 +89,7 @@ class PromptFitter:
         newest = self._newest(asked.messages, profile)
         candidates = asked if newest is None else replace(asked, messages=newest)
         room = min(profile.tokens_per_request, self._window)
-        fixed = await self._fixed_count(asked.tools, room)
+        fixed = await self._fixed_count(asked, room)
         counts = [await self._count(message, room) for message in candidates.messages]
         weights = [raised(self._input, count) for count in counts]
         return self._fitted(candidates, weights, raised(self._input, fixed), profile, counted=True)
@@ -113,7 +122,7 @@ class PromptFitter:
         Not of what is not in the texts: pictures, tools in a form of the provider's own, and
         thoughts that were not shown.
         """
-        if not asked.tools and not any(message.images for message in asked.messages):
+        if not asked.fixed_texts and not any(message.images for message in asked.messages):
             counted = await self._counted(asked)
             self._input = learn(self._input, counted, usage.input_tokens)
         if output and usage.reasoning_tokens == 0:
@@ -127,7 +136,7 @@ class PromptFitter:
 
     async def _counted(self, asked: Asked) -> int:
         weights = [await self._count(message) for message in asked.messages]
-        return sum(weights) + await self._fixed_count(asked.tools)
+        return sum(weights) + await self._fixed_count(asked)
 
     def _lost_nothing(self, prompt: Prompt, asked: Asked, profile: Profile) -> bool:
         """Whether a finer count could neither keep more messages nor leave a larger cap."""
@@ -159,7 +168,7 @@ class PromptFitter:
         if isinstance(kept, PromptTooLarge):
             return kept
         cap = min(profile.max_output_tokens, room - kept.tokens)
-        return Prompt(kept.messages, asked.tools, kept.tokens + fixed, cap, counted)
+        return Prompt(kept.messages, kept.tokens + fixed, cap, counted)
 
     def _trim(
         self,
@@ -186,15 +195,14 @@ class PromptFitter:
         template = _template(message, self._counter.overhead(self._model))
         return await self._counter.count(self._model, message.text, most=most) + template
 
-    def _fixed_bound(self, tools: Sequence[Tool]) -> int:
-        overhead = self._counter.overhead(self._model)
-        bounds = [self._counter.bound(self._model, tool.text) for tool in tools]
-        return sum(bounds) + _fixed(tools, overhead)
+    def _fixed_bound(self, asked: Asked) -> int:
+        bounds = [self._counter.bound(self._model, text) for text in asked.fixed_texts]
+        return sum(bounds) + _fixed(asked.tools, self._counter.overhead(self._model))
 
-    async def _fixed_count(self, tools: Sequence[Tool], most: int | None = None) -> int:
-        overhead = self._counter.overhead(self._model)
-        counts = [await self._counter.count(self._model, tool.text, most=most) for tool in tools]
-        return sum(counts) + _fixed(tools, overhead)
+    async def _fixed_count(self, asked: Asked, most: int | None = None) -> int:
+        count, model = self._counter.count, self._model
+        counts = [await count(model, text, most=most) for text in asked.fixed_texts]
+        return sum(counts) + _fixed(asked.tools, self._counter.overhead(self._model))
 
 
 def _fixed(tools: Sequence[Tool], overhead: TokenOverhead) -> int:
