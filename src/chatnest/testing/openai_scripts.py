@@ -8,6 +8,8 @@ from chatnest.testing.upstream import EVENT_STREAM, End, Head, Pause, Step, Writ
 HELLO = ("Hello", ",", " world", "!")
 DONE = Write(b"data: [DONE]\n\n")
 
+Usage = Mapping[str, object] | None
+
 
 def completion(
     tokens: Sequence[str] = HELLO,
@@ -15,7 +17,7 @@ def completion(
     first_delay_us: int = 0,
     delay_us: int = 0,
     finish_reason: str | None = "stop",
-    usage: Mapping[str, object] | None = None,
+    usage: Usage = None,
     done: bool = True,
 ) -> tuple[Step, ...]:
     """A whole answer, one write for each token. *usage* None: it is not reported."""
@@ -37,6 +39,36 @@ def completion(
 def text(token: str) -> Write:
     """A chunk with one token of text."""
     return chunk({"content": token}, tokens=1)
+
+
+def reasoning(token: str) -> Write:
+    """A chunk with one token of what the model thinks aloud."""
+    return chunk({"reasoning_content": token}, tokens=1)
+
+
+def declined(token: str) -> Write:
+    """A chunk with one token of the model's own words on why it does not answer."""
+    return chunk({"refusal": token}, tokens=1)
+
+
+def tool_call(name: str, arguments: str = "", *, index: int = 0, id: str = "call_1") -> Write:
+    """A chunk that begins a tool call."""
+    function = {"name": name, "arguments": arguments}
+    call = {"index": index, "id": id, "type": "function", "function": function}
+    return chunk({"tool_calls": [call]}, tokens=1)
+
+
+def more_arguments(arguments: str, *, index: int = 0) -> Write:
+    """A chunk that goes on with the arguments of a tool call."""
+    call = {"index": index, "function": {"arguments": arguments}}
+    return chunk({"tool_calls": [call]}, tokens=1)
+
+
+def answer(*chunks: Write, finish_reason: str = "stop", usage: Usage = None) -> tuple[Step, ...]:
+    """A whole answer of *chunks*. *usage* None: it is not reported."""
+    finish = chunk({}, finish_reason=finish_reason)
+    reported = () if usage is None else (event({"choices": [], "usage": usage}),)
+    return (Head(), *chunks, finish, *reported, DONE, End())
 
 
 def chunk(

@@ -18,6 +18,7 @@ from chatnest.domain.events import (
     Phase,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     UsageReported,
@@ -61,7 +62,7 @@ def failure_of(*payloads: bytes) -> Failure:
     return decoder.failure.failure
 
 
-def test_text_reasoning_and_tool_calls_become_deltas() -> None:
+def test_text_reasoning_refusals_and_tool_calls_become_deltas() -> None:
     assert decode(
         delta(content="Hi"),
         delta(reasoning_content="hm"),
@@ -75,9 +76,9 @@ def test_text_reasoning_and_tool_calls_become_deltas() -> None:
         TextDelta("Hi"),
         ReasoningDelta("hm"),
         ReasoningDelta("so"),
-        TextDelta("no"),
-        ToolCallDelta(1, "c", "f", ""),
-        ToolCallDelta(1, None, None, "{}"),
+        RefusalDelta("no"),
+        ToolCallDelta(0, "c", "f", ""),
+        ToolCallDelta(0, None, None, "{}"),
         Finished(FinishReason.TOOL_CALLS),
     ]
 
@@ -111,11 +112,23 @@ def test_unknown_fields_are_ignored() -> None:
     ]
 
 
-def test_tool_calls_without_an_index_are_told_apart_by_their_place() -> None:
-    calls = [{"id": "a", "function": {"name": "f"}}, {"id": "b", "function": {"name": "g"}}]
-    assert decode(delta(tool_calls=calls), delta("tool_calls"), DONE)[:2] == [
-        ToolCallDelta(0, "a", "f", ""),
-        ToolCallDelta(1, "b", "g", ""),
+def test_one_chunk_may_say_several_things() -> None:
+    assert decode(delta("stop", reasoning="hm", content="Hi", refusal="no"), DONE) == [
+        ReasoningDelta("hm"),
+        TextDelta("Hi"),
+        RefusalDelta("no"),
+        STOP,
+    ]
+
+
+def test_a_content_of_parts_is_its_thoughts_and_texts() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}, {"type": "x"}]}
+    parts = [thought, {"type": "thinking", "thinking": "so"}, {"type": "text", "text": "Hi"}]
+    assert decode(delta(content=[*parts, {"type": "reference"}]), delta("stop"), DONE) == [
+        ReasoningDelta("hm"),
+        ReasoningDelta("so"),
+        TextDelta("Hi"),
+        STOP,
     ]
 
 
@@ -209,13 +222,43 @@ def test_a_running_usage_is_reported_once_as_it_was_last() -> None:
             },
             TokenUsage(10_120, 4_308, reasoning_tokens=2_809),
         ),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4},
+            TokenUsage(9, 2, 4),
+        ),
     ],
-    ids=["plain", "zero", "parts", "no parts", "too large parts", "negative parts", "xAI"],
+    ids=[
+        *("plain", "zero", "parts", "no parts", "too large parts", "negative parts", "xAI"),
+        "DeepSeek",
+    ],
 )
 def test_usage_is_counted_in_inclusive_buckets(
     reported: dict[str, Any], expected: TokenUsage
 ) -> None:
     assert decode(delta("stop"), usage(**reported), DONE) == [UsageReported(expected), STOP]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        payload(
+            choices=[], x_groq={"id": "r", "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+        ),
+        payload(
+            choices=[
+                {"finish_reason": "stop", "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+            ],
+            usage=None,
+        ),
+    ],
+    ids=["Groq", "Moonshot"],
+)
+def test_usage_is_found_where_the_server_puts_it(last: bytes) -> None:
+    assert decode(delta("stop"), last, DONE) == [UsageReported(TokenUsage(3, 2)), STOP]
+
+
+def test_what_groq_says_beside_an_answer_does_not_touch_it() -> None:
+    assert decode(payload(choices=[], x_groq={"id": "r"}), delta("stop"), DONE) == [STOP]
 
 
 @pytest.mark.parametrize(
@@ -304,6 +347,11 @@ def test_an_error_inside_the_stream_is_classified_and_may_be_billed(
 ) -> None:
     failure = failure_of(delta(content="x"), payload(error=error))
     assert failure == Failure(FailureKind(kind), code=code, billable=True)
+
+
+def test_an_error_of_groqs_own_kind_fails_the_stream() -> None:
+    failure = failure_of(payload(choices=[], x_groq={"error": "over capacity"}))
+    assert failure == Failure(FailureKind.UNKNOWN)
 
 
 def test_the_message_of_an_error_says_nothing_of_the_providers_sentence() -> None:

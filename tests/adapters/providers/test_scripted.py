@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from chatnest.adapters.providers.scripted import (
     CALLS_KEPT,
+    EVERYTHING,
     CallState,
     Script,
     ScriptedProvider,
 )
+from chatnest.domain.capabilities import TEXT_ONLY
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import (
     Finished,
@@ -22,12 +24,14 @@ from chatnest.domain.events import (
     ProviderBatch,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     UsageReported,
 )
-from chatnest.domain.messages import Message, Role, ToolCall
+from chatnest.domain.messages import ImagePart, Message, Role, TextPart, ToolCall
 from chatnest.domain.ports import ProviderCall
+from chatnest.domain.tools import Tool
 from chatnest.domain.usage import TokenUsage
 from chatnest.testing.clock import ManualClock
 
@@ -84,10 +88,11 @@ async def test_pieces_are_never_empty_and_join_to_the_text(
     assert all(len(batch) == per_batch for batch in batches[:-2])
 
 
-async def test_reasoning_comes_before_the_text_and_tool_calls_after_it() -> None:
+async def test_reasoning_comes_before_the_text_and_the_rest_after_it() -> None:
     script = Script(
         text="so",
         reasoning="hm",
+        refusal="I will not",
         tool_calls=(ToolCall("c", "f", "{}"),),
         finish_reason=FinishReason.TOOL_CALLS,
         usage=None,
@@ -95,9 +100,31 @@ async def test_reasoning_comes_before_the_text_and_tool_calls_after_it() -> None
     assert await play(script) == [
         ReasoningDelta("hm"),
         TextDelta("so"),
+        *(RefusalDelta("I"), RefusalDelta(" will"), RefusalDelta(" not")),
         ToolCallDelta(0, "c", "f", "{}"),
         Finished(FinishReason.TOOL_CALLS),
     ]
+
+
+async def test_pictures_and_tools_are_taken_and_the_words_of_tools_are_counted() -> None:
+    seen = Message.of_parts(Role.USER, [TextPart("See this"), ImagePart("https://example.test/a")])
+    tool = Tool("f", "two words", "{}")
+    events = await play(Script(), replace(CALL, messages=(seen,), tools=(tool,)))
+    assert texts(events) == ["See", " this"]
+    assert UsageReported(TokenUsage(2 + 4, 2)) in events
+
+
+async def test_a_picture_alone_is_answered_with_nothing() -> None:
+    seen = Message.of_parts(Role.USER, [ImagePart("https://example.test/a")])
+    assert await play(Script(usage=None), replace(CALL, messages=(seen,))) == [
+        Finished(FinishReason.STOP)
+    ]
+
+
+async def test_it_says_of_itself_what_it_was_made_with() -> None:
+    assert ScriptedProvider(ManualClock()).capabilities == EVERYTHING
+    modest = ScriptedProvider(ManualClock(), capabilities=TEXT_ONLY)
+    assert modest.capabilities == TEXT_ONLY
 
 
 @pytest.mark.parametrize(

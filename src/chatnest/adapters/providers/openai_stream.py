@@ -3,83 +3,74 @@
 Pure mapping, without SDK and HTTP. The wire's words (prompt, completion) end here.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated
 
 import msgspec
 
+from chatnest.adapters.providers.error_words import error_inside, error_words
+from chatnest.adapters.providers.openai_tool_calls import CallPiece, FunctionPiece, ToolCalls
+from chatnest.adapters.providers.reported_usage import MOST_TOKENS, token_usage
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import (
     Finished,
     FinishReason,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
-    ToolCallDelta,
     UsageReported,
 )
-from chatnest.domain.retry import classify
 from chatnest.domain.usage import TokenUsage
 
-# A count beyond this is nonsense, and its cost would not fit into a store's integers.
-MOST_TOKENS = 10**12
+__all__ = ["MOST_TOKENS", "AnswerDecoder", "error_words"]
 
 
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
+# The collector need not look at these: none is ever in a cycle, and some are made for each token.
+class _Piece(msgspec.Struct, gc=False):
+    """A part of a content that is a list, as Mistral's reasoning models write it."""
+
+    text: str | None = None
+    thinking: "str | list[_Piece] | None" = None
 
 
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
+class _Delta(msgspec.Struct, gc=False):
+    content: str | list[_Piece] | None = None
     refusal: str | None = None
+    # DeepSeek, llama.cpp and older vLLM call it the first; OpenRouter, Groq, Ollama and newer vLLM
+    # the second. OpenRouter's reasoning_details repeat it, with seals that this wire's messages
+    # have no place for.
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[CallPiece] | None = None
+    function_call: FunctionPiece | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
+    # Moonshot's place for it, beside the reason (pi-mono, openai-completions.ts).
+    usage: msgspec.Raw = msgspec.Raw()
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    # Read apart: figures that make no sense must not spoil an answer.
+class _Groq(msgspec.Struct, gc=False):
+    """What Groq says beside the wire (groq 1.7, ChatCompletionChunk)."""
+
     usage: msgspec.Raw = msgspec.Raw()
     error: object = None
 
 
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-_Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: _Count
-    completion_tokens: _Count
-    total_tokens: _Count | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    # Read apart: figures that make no sense must not spoil an answer.
+    usage: msgspec.Raw = msgspec.Raw()
+    error: object = None
+    x_groq: _Groq | None = None
 
 
 _CHUNKS = msgspec.json.Decoder(_Chunk)
-_USAGES = msgspec.json.Decoder(_Usage | None)
+# OpenAI's chunks say that they have no usage, and most of them are only text: not worth decoding.
+_NULL_SIZE = len(b"null")
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -103,6 +94,7 @@ class AnswerDecoder:
         self.failure: ProviderError | None = None
         self._finish_reason: FinishReason | None = None
         self._usage: TokenUsage | None = None
+        self._calls = ToolCalls()
 
     def decode(self, payloads: Iterable[bytes]) -> list[ProviderEvent]:
         """The events of one read; often none. What follows the end is ignored."""
@@ -140,93 +132,66 @@ class AnswerDecoder:
             failure = Failure(FailureKind.MALFORMED)
             raise ProviderError("a chunk of the stream cannot be read", failure) from error
         if chunk.error:
-            raise _error_inside(chunk.error)
+            raise error_inside(chunk.error)
         for choice in chunk.choices or ():
             if choice.index == 0:
-                self._take_choice(choice, events)
-        if chunk.usage:
-            self._usage = _token_usage(chunk.usage) or self._usage
+                self._take_choice(choice, payload, events)
+        if len(chunk.usage) > _NULL_SIZE:
+            self._take_usage(chunk.usage)
+        if chunk.x_groq is not None:
+            self._take_groq(chunk.x_groq)
 
-    def _take_choice(self, choice: _Choice, events: list[ProviderEvent]) -> None:
+    def _take_choice(self, choice: _Choice, payload: bytes, events: list[ProviderEvent]) -> None:
         delta = choice.delta
         if delta is not None:
             if reasoning := delta.reasoning_content or delta.reasoning:
                 events.append(ReasoningDelta(reasoning))
-            if text := delta.content or delta.refusal:
-                events.append(TextDelta(text))
+            if content := delta.content:
+                if isinstance(content, str):
+                    events.append(TextDelta(content))
+                else:
+                    events += _content_events(content)
+            if delta.refusal:
+                events.append(RefusalDelta(delta.refusal))
             if delta.tool_calls:
-                events += _tool_call_deltas(delta.tool_calls)
+                events += self._calls.take(delta.tool_calls, payload)
+            elif delta.function_call is not None:
+                events += self._calls.take([CallPiece(0, None, delta.function_call)], payload)
         if choice.finish_reason:
             self._finish_reason = _FINISH_REASONS.get(choice.finish_reason, FinishReason.STOP)
+            if choice.usage:
+                self._take_usage(choice.usage)
+
+    def _take_usage(self, raw: msgspec.Raw) -> None:
+        self._usage = token_usage(raw) or self._usage
+
+    def _take_groq(self, groq: _Groq) -> None:
+        if groq.error:
+            raise error_inside(groq.error)
+        if groq.usage:
+            self._take_usage(groq.usage)
 
     def _last_events(self) -> list[ProviderEvent]:
         self.ended = True
-        finished = Finished(self._finish_reason or FinishReason.STOP)
+        reason = self._finish_reason or FinishReason.STOP
+        # Gemini says "stop" beside tool calls, as OpenAI does where one tool was named.
+        if reason is FinishReason.STOP and self._calls:
+            reason = FinishReason.TOOL_CALLS
+        finished = Finished(reason)
         return [finished] if self._usage is None else [UsageReported(self._usage), finished]
 
 
-def error_words(error: object) -> tuple[str | None, str | None]:
-    """The words in an error object, the more specific first; sentences are left out.
-
-    That is its code and its type, but llama.cpp and OpenRouter send a status as the code.
-    """
-    if not isinstance(error, Mapping):
-        return None, None
-    code, error_type = _word(error.get("code")), _word(error.get("type"))
-    if code is None or code.isdecimal():
-        return error_type, code
-    return code, error_type
+def _content_events(pieces: list[_Piece]) -> list[ProviderEvent]:
+    events: list[ProviderEvent] = []
+    for piece in pieces:
+        if thought := _thought(piece.thinking):
+            events.append(ReasoningDelta(thought))
+        if piece.text:
+            events.append(TextDelta(piece.text))
+    return events
 
 
-def _word(value: object) -> str | None:
-    # These go into messages and the journal, where nothing of a prompt may end up.
-    word = str(value)
-    return word if value is not None and re.fullmatch(r"[\w.:-]{1,64}", word, re.A) else None
-
-
-def _error_inside(error: object) -> ProviderError:
-    code, error_type = error_words(error)
-    kind = classify(None, code, error_type)
-    failure = Failure(kind, code=code or error_type)
-    return ProviderError(f"the stream carried an error: {failure.code or kind}", failure)
-
-
-def _tool_call_deltas(calls: list[_ToolCall]) -> list[ProviderEvent]:
-    deltas: list[ProviderEvent] = []
-    for position, call in enumerate(calls):
-        function = call.function or _Function()
-        identifier, name, arguments = call.id or None, function.name or None, function.arguments
-        if identifier or name or arguments:
-            index = position if call.index is None else call.index
-            deltas.append(ToolCallDelta(index, identifier, name, arguments or ""))
-    return deltas
-
-
-def _token_usage(raw: msgspec.Raw) -> TokenUsage | None:
-    """The reported usage; None where it is null, or one of its counts makes no sense.
-
-    A part that is larger than its whole is cut down to it. A total that is larger than the sum
-    is believed: xAI and Gemini count reasoning in the total but not in completion_tokens.
-    """
-    try:
-        usage = _USAGES.decode(raw)
-    except msgspec.DecodeError:
-        return None
-    if usage is None:
-        return None
-    input_tokens = usage.prompt_tokens
-    output_tokens = max(usage.completion_tokens, (usage.total_tokens or 0) - input_tokens)
-    inputs = usage.prompt_tokens_details or _InputDetails()
-    outputs = usage.completion_tokens_details or _OutputDetails()
-    cached = _part(inputs.cached_tokens, input_tokens)
-    return TokenUsage(
-        input_tokens,
-        output_tokens,
-        cached_input_tokens=cached,
-        cache_write_tokens=_part(inputs.cache_write_tokens, input_tokens - cached),
-        reasoning_tokens=_part(outputs.reasoning_tokens, output_tokens),
-    )
-
-
-def _part(count: int | None, whole: int) -> int:
-    return min(max(0, count or 0), whole)
+def _thought(thinking: str | list[_Piece] | None) -> str:
+    if isinstance(thinking, list):
+        return "".join([piece.text or "" for piece in thinking])
+    return thinking or ""

@@ -16,6 +16,7 @@ from chatnest.domain.events import (
     ProviderBatch,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     UsageReported,
@@ -27,20 +28,22 @@ from chatnest.domain.usage import TokenUsage
 COUNTED: Final = "counted"
 CALLS_KEPT: Final = 1_000
 _FOREVER_US = 10**15
-_CAPABILITIES = Capabilities(tools=True, images=True, wire="openai")
+
+# A script answers whatever it is asked. Of the wires it can name but one: what most clients speak.
+EVERYTHING: Final = Capabilities(tools=True, images=True, wire="openai")
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     """What one call is answered with.
 
-    *reasoning* comes first, then *text*, then *tool_calls*. Texts are cut into pieces of
+    *reasoning* comes first, then *text*, *refusal* and *tool_calls*. Texts are cut into pieces of
     *piece_size* characters, None: into words. *text* None repeats the last user message. Each
     batch holds *per_batch* deltas; the first comes after *first_delay_us*, every other after
     *delay_us*.
 
-    *usage* is what is reported: ``COUNTED`` takes one token for each word of the input and each
-    delta of the output; None reports nothing.
+    *usage* is what is reported: ``COUNTED`` takes one token for each word of the messages and tools
+    and each delta of the output; None reports nothing.
 
     *failure* is raised on entering the context, or after *fail_after* deltas; after *stall_after*
     deltas nothing comes any more. An answer of fewer deltas than that is not touched by it. A
@@ -50,6 +53,7 @@ class Script:
     text: str | None = None
     piece_size: int | None = None
     reasoning: str = ""
+    refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     per_batch: int = 1
     first_delay_us: int = 0
@@ -90,17 +94,23 @@ class ScriptedProvider:
 
     The last script of a sequence is played again for every further call. ``calls`` records each
     call from the moment that its context is entered, and keeps the last ``CALLS_KEPT`` of them.
-    Time passes on *clock* alone.
+    *capabilities* are what it says of itself. Time passes on *clock* alone.
     """
 
     def __init__(
-        self, clock: Clock, scripts: Scripts = DEMONSTRATION, *, name: str = "scripted"
+        self,
+        clock: Clock,
+        scripts: Scripts = DEMONSTRATION,
+        *,
+        name: str = "scripted",
+        capabilities: Capabilities = EVERYTHING,
     ) -> None:
         self.calls: list[ScriptedCall] = []
         self._made = 0
         self._clock = clock
         self._scripts = scripts
         self._name = name
+        self._capabilities = capabilities
 
     @property
     def name(self) -> str:
@@ -109,8 +119,8 @@ class ScriptedProvider:
 
     @property
     def capabilities(self) -> Capabilities:
-        """A script answers whatever it is asked."""
-        return _CAPABILITIES
+        """What it was made with."""
+        return self._capabilities
 
     @asynccontextmanager
     async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:
@@ -167,6 +177,7 @@ def _answer(script: Script, call: ProviderCall) -> tuple[list[Delta], FinishReas
     text = _last_user_text(call) if script.text is None else script.text
     deltas: list[Delta] = [ReasoningDelta(piece) for piece in _pieces(script.reasoning, script)]
     deltas += [TextDelta(piece) for piece in _pieces(text, script)]
+    deltas += [RefusalDelta(piece) for piece in _pieces(script.refusal, script)]
     for index, wish in enumerate(script.tool_calls):
         deltas.append(ToolCallDelta(index, wish.id, wish.name, wish.arguments))
     finish_reason = script.finish_reason
@@ -197,7 +208,9 @@ def _last_batch(
         case TokenUsage() as usage:
             return [UsageReported(usage), finished]
         case _:
-            words = sum(len(message.text.split()) for message in record.call.messages)
+            read = [message.text for message in record.call.messages]
+            read += [tool.text for tool in record.call.tools]
+            words = sum(len(text.split()) for text in read)
             return [UsageReported(TokenUsage(words, record.deltas)), finished]
 
 
