@@ -17,11 +17,11 @@ if TYPE_CHECKING:
         AuthConfig,
         BudgetConfig,
         ChatNestConfig,
+        HttpConfig,
         KeyConfig,
         PriceConfig,
         ProfileConfig,
         RetryConfig,
-        RoutesConfig,
         TimeLimitsConfig,
     )
     from chatnest.app.plugin import ChatNestPlugin
@@ -31,12 +31,12 @@ __all__ = [
     "BudgetConfig",
     "ChatNestConfig",
     "ChatNestPlugin",
+    "HttpConfig",
     "KeyConfig",
     "PriceConfig",
     "PrincipalResolver",
     "ProfileConfig",
     "RetryConfig",
-    "RoutesConfig",
     "TimeLimitsConfig",
     "UnauthorizedError",
 ]

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from chatnest.app import provider_choice, server, store_choice
 from chatnest.app.cli import commands, greeting
-from chatnest.app.config import AuthConfig, ChatNestConfig, KeyConfig, RoutesConfig
+from chatnest.app.config import AuthConfig, ChatNestConfig, HttpConfig, KeyConfig
 from chatnest.app.keys import key_digest
 from chatnest.app.provider_choice import PROVIDERS
 from tests.support.services import free_port
@@ -172,7 +172,7 @@ class TestGreeting:
         )
 
     def test_it_shows_where_a_key_goes_and_the_configured_path(self) -> None:
-        config = ChatNestConfig(auth=KEYS, routes=RoutesConfig(path="/"), model="m")
+        config = ChatNestConfig(auth=KEYS, http=HttpConfig(path="/"), model="m")
         text = greeting(config, PROVIDERS["openai"], "http://h")
         assert "(m by openai, " in text
         assert "curl -N http://h/chat -H 'authorization: Bearer KEY' -H " in text

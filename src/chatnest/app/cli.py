@@ -125,7 +125,7 @@ def greeting(config: ChatNestConfig, provider: ProviderChoice, url: str) -> str:
     key = " -H 'authorization: Bearer KEY'" if config.auth.keys else ""
     return (
         f"ChatNest is at {url} ({model} by {provider.name}, accounts in {store}). Try:\n"
-        f"  curl -N {url}{config.routes.path.rstrip('/')}/chat{key} "
+        f"  curl -N {url}{config.http.path.rstrip('/')}/chat{key} "
         f"-H 'content-type: application/json' -d '{QUESTION}'"
     )
 

@@ -195,8 +195,8 @@ class AuthConfig(Section, frozen=True, kw_only=True):
     """The callers that are known by a key."""
 
 
-class RoutesConfig(Section, frozen=True, kw_only=True):
-    """Which routes are mounted, and where."""
+class HttpConfig(Section, frozen=True, kw_only=True):
+    """Which HTTP routes are mounted, and where."""
 
     mount: bool = True
     """Whether the chat and usage routes are mounted at all."""
@@ -299,8 +299,8 @@ class ChatNestConfig(Section, frozen=True, kw_only=True):
     auth: AuthConfig = msgspec.field(default_factory=AuthConfig)
     """Who may call."""
 
-    routes: RoutesConfig = msgspec.field(default_factory=RoutesConfig)
-    """Which routes are mounted, and where."""
+    http: HttpConfig = msgspec.field(default_factory=HttpConfig)
+    """Which HTTP routes are mounted, and where."""
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
