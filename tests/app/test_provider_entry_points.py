@@ -193,7 +193,7 @@ def test_a_factory_that_a_configuration_names_is_told_with_its_distribution(
     packages: Packages,
 ) -> None:
     packages.add("acme-chat", {}, acme_chat="create = 1")
-    with pytest.raises(ConfigurationError, match="acme_chat:create of acme-chat 1.2 cannot be"):
+    with pytest.raises(ConfigurationError, match=r"acme_chat:create of acme-chat 1\.2 cannot be"):
         load_factory(Registration("acme", "acme_chat:create"))
     with pytest.raises(ConfigurationError, match="nowhere:create of no installed distribution"):
         load_factory(Registration("acme", "nowhere:create"))

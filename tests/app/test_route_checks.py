@@ -85,7 +85,14 @@ def test_a_provider_of_another_package_is_known_without_being_imported(packages:
                 f"routes.fast.targets[0] must be PROVIDER/MODEL, such as openai/gpt-4o-mini, "
                 f"not {target!r}.",
             )
-            for target in ("gpt-4o", "/gpt-4o", "openai/", "openai/ gpt", "open ai/gpt", "openai/a\n")
+            for target in (
+                "gpt-4o",
+                "/gpt-4o",
+                "openai/",
+                "openai/ gpt",
+                "open ai/gpt",
+                "openai/a\n",
+            )
         ),
         (routed(), "routes.fast.targets is empty; name at least one, such as openai/gpt-4o-mini."),
         (
