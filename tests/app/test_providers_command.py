@@ -138,8 +138,8 @@ class TestOthers:
             (
                 "1 / 0",
                 "the factory acme_chat:create of acme-chat 1.2 cannot be imported "
-                "(ZeroDivisionError: division by zero). Repair that distribution by installing it "
-                "anew, or remove it",
+                "(ZeroDivisionError: division by zero). Install that distribution anew, or remove "
+                "it",
             ),
             (
                 "from chatnest import ConfigurationError\n"

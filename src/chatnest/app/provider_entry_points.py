@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
@@ -88,12 +87,6 @@ def ambiguous(found: Iterable[Registration]) -> str:
     )
 
 
-def repeated(every: Iterable[Registration]) -> frozenset[str]:
-    """The kinds that more than one distribution registers."""
-    counted = Counter(one.kind for one in every)
-    return frozenset(kind for kind, count in counted.items() if count > 1)
-
-
 def load_factory(registration: Registration) -> ProviderFactory:
     """Import the factory.
 
@@ -103,9 +96,11 @@ def load_factory(registration: Registration) -> ProviderFactory:
     try:
         factory: object = EntryPoint(registration.kind, registration.factory, GROUP).load()
     except Exception as error:
+        advice = "Install that distribution anew, or remove it."
+        if registration.distribution is None:
+            advice = "Correct the name, or install what brings it."
         raise ConfigurationError(
-            f"{registration.shown} cannot be imported ({type(error).__name__}: {error}). "
-            "Repair that distribution by installing it anew, or remove it."
+            f"{registration.shown} cannot be imported ({type(error).__name__}: {error}). {advice}"
         ) from error
     if not callable(factory):
         raise ConfigurationError(

@@ -1,6 +1,6 @@
 """Whether the providers, routes and targets of a configuration fit together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import asdict
 
@@ -80,7 +80,7 @@ def _check_providers(config: ChatNestConfig) -> None:
         check_base_url(provider.base_url, f"{path}.base_url")
         if provider.factory is None:
             at, kind = (path, name) if provider.kind is None else (f"{path}.kind", provider.kind)
-            _check_kind(kind, at, ())
+            _check_kind(kind, at)
 
 
 def _check_default(config: ChatNestConfig) -> None:
@@ -121,7 +121,7 @@ def _check_known(config: ChatNestConfig, name: str, path: str) -> None:
         _check_kind(name, path, config.providers)
 
 
-def _check_kind(kind: str, path: str, also: Mapping[str, object] | tuple[()]) -> None:
+def _check_kind(kind: str, path: str, also: Iterable[str] = ()) -> None:
     if kind in BUILT_IN:
         return  # without a look at what is installed, which takes its time
     known = {registered.kind for registered in registrations()}
