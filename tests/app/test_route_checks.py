@@ -97,8 +97,8 @@ def test_a_provider_of_another_package_is_known_without_being_imported(packages:
         (routed(), "routes.fast.targets is empty; name at least one, such as openai/gpt-4o-mini."),
         (
             routed("openai/a", "openai/b", "openai/a"),
-            "routes.fast.targets[2]: 'openai/a' is there twice; keep one. retry.max_attempts is "
-            "how often a target is tried again.",
+            "routes.fast.targets[2]: 'openai/a' is there twice; keep one. retry.max_attempts "
+            "says how often a request is tried.",
         ),
         (
             routed("openai/a", name="a\nb"),

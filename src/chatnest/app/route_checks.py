@@ -111,7 +111,7 @@ def _check_route(config: ChatNestConfig, name: str) -> None:
         if target in targets[:index]:
             raise ConfigurationError(
                 f"{target_path(name, index)}: {target!r} is there twice; keep one. "
-                "retry.max_attempts is how often a target is tried again."
+                "retry.max_attempts says how often a request is tried."
             )
         _check_known(config, target.partition("/")[0], target_path(name, index))
 
