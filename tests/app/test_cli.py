@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from chatnest.adapters.prices import PUBLISHED
 from chatnest.app import server, store_choice
 from chatnest.app.cli import commands, greeting
 from chatnest.app.config import AuthConfig, ChatNestConfig, HttpConfig, KeyConfig
@@ -245,7 +246,8 @@ class TestCheck:
         lines = result.stdout.splitlines()
         own = f"by chatnest {installed_version()}"
         mini = (
-            "    openai/gpt-4o-mini: 0.15 USD in, 0.6 USD out, for a million tokens; window 9000; "
+            "    openai/gpt-4o-mini: 0.15 USD in, 0.6 USD out, for a million tokens "
+            f"({PUBLISHED.published.version}: openai/gpt-4o-mini); window 9000; "
             "3 at once, others wait 0.25 s"
         )
         unknown = "unknown; set it under [prices] where a budget is in dollars"

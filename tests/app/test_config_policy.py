@@ -23,7 +23,7 @@ from chatnest.app.config_policy import (
     to_route_time_limits,
     to_time_limits,
 )
-from chatnest.app.config_routes import CircuitConfig, RouteTimeLimitsConfig
+from chatnest.app.config_routes import CircuitConfig, ProviderConfig, RouteTimeLimitsConfig
 from chatnest.domain.budget import BudgetRule, Unit
 from chatnest.domain.circuit import CircuitPolicy
 from chatnest.domain.errors import ConfigurationError
@@ -31,7 +31,7 @@ from chatnest.domain.policy import ChatPolicy, TimeLimits, UnknownPrice
 from chatnest.domain.profiles import DEFAULT_PROFILES
 from chatnest.domain.rate_limit import Algorithm
 from chatnest.domain.retry import RetryPolicy
-from chatnest.domain.usage import Price
+from chatnest.domain.usage import FREE, Price
 from chatnest.domain.windows import Period, Window
 
 DAY = Window(Period.DAY)
@@ -81,6 +81,20 @@ def test_a_route_has_the_time_limits_of_all_but_for_its_own() -> None:
         own = to_route_time_limits(limits, RouteTimeLimitsConfig(**{name: 9.0}))
         expected = {f"{name.removesuffix('_s')}_us": 9_000_000}
         assert own == replace(to_time_limits(limits), **expected)
+
+
+def test_a_provider_has_the_prices_of_its_kind_unless_its_factory_is_ones_own() -> None:
+    providers = {
+        "work": ProviderConfig(kind="openai"),
+        "demo": ProviderConfig(kind="scripted"),
+        "mine": ProviderConfig(kind="openai", factory="acme_chat:create"),
+    }
+    book = to_price_book(ChatNestConfig(providers=providers))
+    price = book.price("openai", "gpt-4o-mini")
+    assert price is not None
+    assert book.price("work", "gpt-4o-mini") == price
+    assert book.price("demo", "gpt-4o-mini") == FREE
+    assert book.price("mine", "gpt-4o-mini") is None
 
 
 def test_a_profile_keeps_the_built_in_numbers_that_are_not_configured() -> None:

@@ -142,6 +142,11 @@ def test_a_provider_of_another_package_is_known_without_being_imported(packages:
             "providers.work.factory must be package.module:callable, not 'acme_chat.create'.",
         ),
         (
+            with_provider("local", factory="acme_chat:create"),
+            "providers.local.factory: what is called local is taken to cost nothing; give this "
+            "provider another name.",
+        ),
+        (
             ChatNestConfig(targets={"gpt-4o": TargetConfig()}),
             "targets.gpt-4o must be PROVIDER/MODEL, such as openai/gpt-4o-mini, not 'gpt-4o'.",
         ),

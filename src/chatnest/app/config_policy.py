@@ -114,7 +114,6 @@ def to_time_limits(limits: TimeLimitsConfig) -> TimeLimits:
         first_token_us=to_us(limits.first_token_s),
         idle_us=to_us(limits.idle_s),
         total_us=to_us(limits.total_s),
-        write_stall_us=to_us(limits.write_stall_s),
         lease_us=to_us(limits.lease_s),
         write_stall_us=to_us(limits.write_stall_s),
     )
@@ -187,7 +186,7 @@ def _limits_everybody_daily(rule: BudgetRule) -> bool:
 
 
 def _kinds(config: ChatNestConfig) -> dict[str, str]:
-    """The providers that have the prices of their kind; a factory of its own has prices of its own."""
+    """The kinds whose prices providers have; of a factory of one's own nothing is known."""
     return {
         name: provider.kind
         for name, provider in config.providers.items()

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import asdict
 
+from chatnest.adapters.prices.table import FREE_PROVIDERS
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_values import Name, TargetName
 from chatnest.app.provider_entry_points import registrations, unknown
@@ -78,6 +79,11 @@ def _check_providers(config: ChatNestConfig) -> None:
         path = joined("providers", name)
         checked_value(name, Name, path)
         check_base_url(provider.base_url, f"{path}.base_url")
+        if provider.factory is not None and name in FREE_PROVIDERS:
+            raise ConfigurationError(
+                f"{path}.factory: what is called {name} is taken to cost nothing; give this "
+                "provider another name."
+            )
         if provider.factory is None:
             at, kind = (path, name) if provider.kind is None else (f"{path}.kind", provider.kind)
             _check_kind(kind, at)
