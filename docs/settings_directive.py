@@ -1,6 +1,6 @@
 """The directive ``settings``: describes a part of the configuration from the types that check it.
 
-It takes the name of a class in ``chatnest.app.config``. Nothing is written twice, so the
+It takes the name of a section that ``chatnest`` exports. Nothing is written twice, so the
 documentation cannot say what the configuration does not.
 """
 
@@ -14,7 +14,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from chatnest.app import config
+import chatnest
 from chatnest.app.settings_tree import without_none
 
 PLAIN_KINDS = {"bool": "true or false", "Decimal": "a number", "str": "a text"}
@@ -27,8 +27,8 @@ class SettingsDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The section's docstring and its settings, from the source of the configuration."""
-        section: type[msgspec.Struct] = getattr(config, self.arguments[0])
-        docs = ModuleAnalyzer.for_module(config.__name__).find_attr_docs()
+        section: type[msgspec.Struct] = getattr(chatnest, self.arguments[0])
+        docs = ModuleAnalyzer.for_module(section.__module__).find_attr_docs()
         lines = [*(section.__doc__ or "").splitlines(), ""]
         for field in msgspec.structs.fields(section):
             text = docs[section.__name__, field.name]

@@ -20,8 +20,8 @@ from chatnest import (
     ChatNestConfig,
     ChatNestPlugin,
     ChatService,
+    HttpConfig,
     Principal,
-    RoutesConfig,
     Unit,
 )
 
@@ -68,7 +68,7 @@ def create_app(config: ChatNestConfig) -> Litestar:
 
 CONFIG = ChatNestConfig(
     provider="scripted",
-    routes=RoutesConfig(path="/ai", mount_health=False),
+    http=HttpConfig(path="/ai", mount_health=False),
     budgets=(
         BudgetConfig(scope="team:engines", unit="tokens", period="day", limit=Decimal(50_000)),
     ),

@@ -17,26 +17,42 @@ if TYPE_CHECKING:
         AuthConfig,
         BudgetConfig,
         ChatNestConfig,
+        HttpConfig,
         KeyConfig,
         PriceConfig,
         ProfileConfig,
         RetryConfig,
-        RoutesConfig,
         TimeLimitsConfig,
     )
+    from chatnest.app.config_routes import (
+        CircuitConfig,
+        ProviderConfig,
+        RouteConfig,
+        RouteTimeLimitsConfig,
+        TargetConfig,
+    )
     from chatnest.app.plugin import ChatNestPlugin
+    from chatnest.app.provider_factory import ProviderFactory, ProviderPorts, ProviderSettings
 
 __all__ = [
     "AuthConfig",
     "BudgetConfig",
     "ChatNestConfig",
     "ChatNestPlugin",
+    "CircuitConfig",
+    "HttpConfig",
     "KeyConfig",
     "PriceConfig",
     "PrincipalResolver",
     "ProfileConfig",
+    "ProviderConfig",
+    "ProviderFactory",
+    "ProviderPorts",
+    "ProviderSettings",
     "RetryConfig",
-    "RoutesConfig",
+    "RouteConfig",
+    "RouteTimeLimitsConfig",
+    "TargetConfig",
     "TimeLimitsConfig",
     "UnauthorizedError",
 ]
@@ -46,7 +62,15 @@ __all__ += domain.__all__
 if not TYPE_CHECKING:
     _APP_MODULES = {
         "ChatNestPlugin": "chatnest.app.plugin",
+        "CircuitConfig": "chatnest.app.config_routes",
         "PrincipalResolver": "chatnest.app.auth",
+        "ProviderConfig": "chatnest.app.config_routes",
+        "ProviderFactory": "chatnest.app.provider_factory",
+        "ProviderPorts": "chatnest.app.provider_factory",
+        "ProviderSettings": "chatnest.app.provider_factory",
+        "RouteConfig": "chatnest.app.config_routes",
+        "RouteTimeLimitsConfig": "chatnest.app.config_routes",
+        "TargetConfig": "chatnest.app.config_routes",
         "UnauthorizedError": "chatnest.app.auth",
     }
 

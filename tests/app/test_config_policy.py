@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -19,14 +20,18 @@ from chatnest.app.config_policy import (
     to_policy,
     to_price_book,
     to_profiles,
+    to_route_time_limits,
+    to_time_limits,
 )
+from chatnest.app.config_routes import CircuitConfig, ProviderConfig, RouteTimeLimitsConfig
 from chatnest.domain.budget import BudgetRule, Unit
+from chatnest.domain.circuit import CircuitPolicy
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.policy import ChatPolicy, TimeLimits, UnknownPrice
 from chatnest.domain.profiles import DEFAULT_PROFILES
 from chatnest.domain.rate_limit import Algorithm
 from chatnest.domain.retry import RetryPolicy
-from chatnest.domain.usage import Price
+from chatnest.domain.usage import FREE, Price
 from chatnest.domain.windows import Period, Window
 
 DAY = Window(Period.DAY)
@@ -41,7 +46,10 @@ def test_every_setting_reaches_the_policy() -> None:
     policy = to_policy(
         ChatNestConfig(
             retry=RetryConfig(max_attempts=2, base_delay_s=0.25, max_delay_s=4, deadline_s=9),
-            time_limits=TimeLimitsConfig(first_token_s=1.5, idle_s=2, total_s=3, lease_s=4),
+            time_limits=TimeLimitsConfig(
+                connect_s=0.5, first_token_s=1.5, idle_s=2, total_s=3, write_stall_s=5, lease_s=4
+            ),
+            circuit=CircuitConfig(failures=2, open_s=0.75),
             time_zone="Asia/Tokyo",
             client_system_prompt=True,
             unknown_price="ignore",
@@ -50,12 +58,43 @@ def test_every_setting_reaches_the_policy() -> None:
         )
     )
     assert policy.retry == RetryPolicy(2, 250_000, 4_000_000, 9_000_000)
-    assert policy.time_limits == TimeLimits(1_500_000, 2_000_000, 3_000_000, 4_000_000)
+    assert policy.time_limits == TimeLimits(
+        connect_us=500_000,
+        first_token_us=1_500_000,
+        idle_us=2_000_000,
+        total_us=3_000_000,
+        write_stall_us=5_000_000,
+        lease_us=4_000_000,
+    )
     assert policy.day_zone == ZoneInfo("Asia/Tokyo")
+    assert policy.circuit == CircuitPolicy(failures=2, open_us=750_000)
     assert policy.client_system_prompt is True
     assert policy.unknown_price is UnknownPrice.IGNORE
     assert policy.rate_algorithm is Algorithm.FIXED_WINDOW
     assert policy.profiles.default == "expanded"
+
+
+def test_a_route_has_the_time_limits_of_all_but_for_its_own() -> None:
+    limits = TimeLimitsConfig(connect_s=1, first_token_s=2, idle_s=3, total_s=4, write_stall_s=5)
+    assert to_route_time_limits(limits, RouteTimeLimitsConfig()) is None
+    for name in RouteTimeLimitsConfig.__struct_fields__:
+        own = to_route_time_limits(limits, RouteTimeLimitsConfig(**{name: 9.0}))
+        expected = {f"{name.removesuffix('_s')}_us": 9_000_000}
+        assert own == replace(to_time_limits(limits), **expected)
+
+
+def test_a_provider_has_the_prices_of_its_kind_unless_its_factory_is_ones_own() -> None:
+    providers = {
+        "work": ProviderConfig(kind="openai"),
+        "demo": ProviderConfig(kind="scripted"),
+        "mine": ProviderConfig(kind="openai", factory="acme_chat:create"),
+    }
+    book = to_price_book(ChatNestConfig(providers=providers))
+    price = book.price("openai", "gpt-4o-mini")
+    assert price is not None
+    assert book.price("work", "gpt-4o-mini") == price
+    assert book.price("demo", "gpt-4o-mini") == FREE
+    assert book.price("mine", "gpt-4o-mini") is None
 
 
 def test_a_profile_keeps_the_built_in_numbers_that_are_not_configured() -> None:

@@ -207,4 +207,4 @@ def test_the_check_says_where_the_price_is_from(run: RunPrices, prices: str) -> 
         assert "(fallback anthropic/claude-opus-4-1 (fallback_price))" in result.stdout
         assert "warning: unknown_price: with fallback_price no price is unknown." in result.stdout
     else:
-        assert "price      unknown; set it under [prices]" in result.stdout
+        assert "openai/gpt-9: unknown; set it under [prices]" in result.stdout

@@ -4,6 +4,12 @@ from pathlib import Path
 import pytest
 
 from chatnest.app.config import BudgetConfig, ChatNestConfig, KeyConfig, PriceConfig
+from chatnest.app.config_routes import (
+    ProviderConfig,
+    RouteConfig,
+    RouteTimeLimitsConfig,
+    TargetConfig,
+)
 from chatnest.app.settings_sources import from_resolved, load, to_resolved
 from chatnest.domain.errors import ConfigurationError
 
@@ -246,9 +252,108 @@ class TestTypes:
         )
 
 
+class TestRoutes:
+    def test_they_are_read_from_the_file_in_its_order(self) -> None:
+        written(
+            "[providers.work]\nkind = 'openai'\napi_key_env = 'WORK_KEY'\n"
+            "options = {region = 'eu', weight = 0.5, on = true, list = [1, {a = 'b'}]}\n"
+            "[routes.'acme/fast']\ntargets = ['work/a/b', 'openai/c']\n"
+            "[routes.'acme/fast'.time_limits]\nidle_s = 3\n"
+            "[routes.a]\ntargets = ['openai/c']\n"
+            "[targets.'openai/c']\nmax_concurrent = 2\n"
+        )
+        config = load(environ={})
+        assert list(config.routes) == ["acme/fast", "a"]
+        assert config.routes["acme/fast"] == RouteConfig(
+            targets=("work/a/b", "openai/c"), time_limits=RouteTimeLimitsConfig(idle_s=3)
+        )
+        assert config.providers["work"].options == {
+            "region": "eu",
+            "weight": 0.5,
+            "on": True,
+            "list": [1, {"a": "b"}],
+        }
+        assert config.targets == {"openai/c": TargetConfig(max_concurrent=2)}
+
+    def test_they_are_read_from_variables(self) -> None:
+        written("[routes.fast]\ntargets = ['openai/a']\n[providers.work]\nkind = 'openai'")
+        config = load(
+            environ={
+                "CHATNEST_ROUTES__FAST__TARGETS": '["openai/b", "work/c"]',
+                "CHATNEST_ROUTES__FAST__TIME_LIMITS__TOTAL_S": "7",
+                "CHATNEST_TARGETS": '{"work/c": {"max_wait_s": 0.5}}',
+                "CHATNEST_PROVIDERS__WORK__API_KEY_ENV": "WORK_KEY",
+                "CHATNEST_CIRCUIT__FAILURES": "9",
+            }
+        )
+        assert config.routes["fast"].targets == ("openai/b", "work/c")
+        assert config.routes["fast"].time_limits.total_s == 7
+        assert config.targets["work/c"].max_wait_s == 0.5
+        assert config.providers["work"] == ProviderConfig(kind="openai", api_key_env="WORK_KEY")
+        assert config.circuit.failures == 9
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("eu", "eu"),
+            ("2026-10-21", "2026-10-21"),
+            ("5", 5),
+            ("0.5", 0.5),
+            ("true", True),
+            ('["a", "b"]', ["a", "b"]),
+            ('"5"', "5"),
+        ],
+    )
+    def test_an_option_in_a_variable_is_json_or_a_text(self, text: str, value: object) -> None:
+        written("provider = 'scripted'")
+        config = load(environ={"CHATNEST_PROVIDERS__SCRIPTED__OPTIONS__REGION": text})
+        assert config.providers["scripted"].options == {"region": value}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "[routes.fast]\ntarget = ['openai/a']",
+                "there is no setting routes.fast.target. Did you mean routes.fast.targets?",
+            ),
+            ("[routes.fast]", "routes.fast.targets is missing; add it."),
+            (
+                "[routes.'a b']\ntargets = ['openai/a', 'gpt']",
+                'routes."a b".targets[1] must be PROVIDER/MODEL, such as openai/gpt-4o-mini, '
+                "not 'gpt'.",
+            ),
+            (
+                "[routes.fast.time_limits]\nheartbeat_s = 3",
+                "there is no setting routes.fast.time_limits.heartbeat_s. Known here: connect_s, "
+                "first_token_s, idle_s, total_s, write_stall_s.",
+            ),
+            (
+                "[providers.work]\napi_key = 'sk-1'",
+                "there is no setting providers.work.api_key. Keys of providers are never in the "
+                "configuration: set the environment variable that the provider's own library "
+                "reads, such as OPENAI_API_KEY, or name another one in providers.NAME.api_key_env.",
+            ),
+            (
+                "[providers.work.options]\nwhen = 2026-11-26",
+                "providers.work.options.when must be a text, a number, true or false, or a list "
+                "or table of them, not datetime.date(2026, 11, 26).",
+            ),
+            (
+                "[providers.work.options]\nlist = [inf]",
+                "providers.work.options.list[0] must be a finite number, not inf.",
+            ),
+        ],
+    )
+    def test_what_is_not_known_or_not_of_its_type_is_refused(self, text: str, message: str) -> None:
+        assert refusal(text) == f"chatnest.toml: {message}"
+
+
 def test_a_worker_reads_the_same_configuration_that_its_server_had() -> None:
     config = ChatNestConfig(
         port=81,
+        providers={"work": ProviderConfig(kind="openai", options={"a": [1, 0.5, {"b": True}]})},
+        routes={"r": RouteConfig(targets=("work/m", "openai/m"))},
+        targets={"work/m": TargetConfig(max_concurrent=2)},
         budgets=(
             BudgetConfig(scope="global", unit="usd", period="day", limit=Decimal("0.000000001")),
         ),

@@ -5,7 +5,7 @@ code 2; ``chatnest check``, whose answer it is, ends with 1.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from chatnest.app.cli_shared import (
     CommandError,
     Commands,
     ask_store,
+    config_option,
     load_settings,
     server_options,
 )
@@ -24,7 +25,8 @@ from chatnest.app.config_summary import summary
 from chatnest.app.keys import key_digest, new_key
 from chatnest.app.ledger_commands import ledger_commands, usage_command
 from chatnest.app.price_commands import prices_command
-from chatnest.app.provider_choice import PROVIDERS, ProviderChoice, choose_provider
+from chatnest.app.provider_listing import provider_lines
+from chatnest.app.route_choice import RouteChoice, choose_routes, chosen_providers
 from chatnest.app.settings_tree import checked_value, field_type
 from chatnest.app.store_choice import StoreChoice, choose_store
 from chatnest.app.version import installed_version
@@ -44,14 +46,14 @@ def commands() -> None:
 @server_options
 def serve_command(config: Path | None, **flags: object) -> None:
     """Run the standalone server."""
-    settings, choice = _ready(config, flags)
+    settings, routes = _ready(config, flags)
     from chatnest.app.server import configure_logging, serve  # no other command needs a server
 
     configure_logging(settings)
     for warning in warnings(settings):
         click.echo(f"chatnest: {warning}", err=True)
     _meet_ledger(choose_store(settings))
-    serve(settings, lambda url: click.echo(greeting(settings, choice, url)))
+    serve(settings, lambda url: click.echo(greeting(settings, routes, url)))
 
 
 @commands.command("check")
@@ -59,22 +61,31 @@ def serve_command(config: Path | None, **flags: object) -> None:
 def check_command(config: Path | None, **flags: object) -> None:
     """Say what would run, and start nothing."""
     try:
-        settings, choice = _ready(config, flags)
+        settings, routes = _ready(config, flags)
     except ConfigurationError as error:
         raise CommandError(str(error)) from error
-    for line in summary(settings, choice):
+    for line in summary(settings, routes, os.environ):
         click.echo(line)
     for warning in warnings(settings):
         click.echo(f"warning: {warning}")
 
 
 @commands.command("providers")
-def providers_command() -> None:
-    """List the providers, and what keeps each from working."""
-    for choice in PROVIDERS.values():
-        state = choice.obstacle(os.environ) or "ready"
-        click.echo(f"{choice.name:<10} {choice.summary}")
-        click.echo(f"{'':<10} {state}")
+@config_option
+def providers_command(config: Path | None) -> None:
+    """List the providers, what they can do, and what keeps each from working."""
+    settings = ChatNestConfig()
+    routes: tuple[RouteChoice, ...] = ()
+    unsound: ConfigurationError | None = None
+    try:
+        settings = load_settings(config, {})
+        routes = choose_routes(settings, os.environ)
+    except ConfigurationError as error:
+        unsound = error  # the list may be what is needed to put it right
+    for line in provider_lines(settings, routes, os.environ):
+        click.echo(line)
+    if unsound is not None:
+        raise unsound
 
 
 @commands.command("key")
@@ -105,27 +116,32 @@ commands.add_command(prices_command)
 
 def _ready(
     config: Path | None, flags: Mapping[str, object]
-) -> tuple[ChatNestConfig, ProviderChoice]:
-    """The settings and the provider of a server that has all that it needs.
+) -> tuple[ChatNestConfig, tuple[RouteChoice, ...]]:
+    """The settings and the routes of a server that has all that it needs.
 
     Raises:
         ConfigurationError: something is missing, or cannot work.
     """
     settings = load_settings(config, flags)
-    choice = choose_provider(settings, os.environ)
-    choice.require(settings, os.environ)
+    routes = choose_routes(settings, os.environ)
+    for provider in chosen_providers(routes):
+        provider.require(os.environ)
     choose_store(settings).require()
-    return settings, choice
+    return settings, routes
 
 
-def greeting(config: ChatNestConfig, provider: ProviderChoice, url: str) -> str:
+def greeting(config: ChatNestConfig, routes: Sequence[RouteChoice], url: str) -> str:
     """What is said when the server takes chats: where, with what, and how to try it."""
-    model = provider.model(config)
+    default, *others = routes
+    by = ", else ".join(provider.name for provider in chosen_providers([default]))
+    model = f"{default.name} by {by}"
+    if others:
+        model += f", {len(others)} more"
     store = choose_store(config).shown
     key = " -H 'authorization: Bearer KEY'" if config.auth.keys else ""
     return (
-        f"ChatNest is at {url} ({model} by {provider.name}, accounts in {store}). Try:\n"
-        f"  curl -N {url}{config.routes.path.rstrip('/')}/chat{key} "
+        f"ChatNest is at {url} ({model}, accounts in {store}). Try:\n"
+        f"  curl -N {url}{config.http.path.rstrip('/')}/chat{key} "
         f"-H 'content-type: application/json' -d '{QUESTION}'"
     )
 

@@ -67,7 +67,7 @@ def server_options(command: C) -> C:
     """Add the flags that change a server's settings; each has the name of its setting."""
     for option in (
         click.option("--workers", type=int, help="Server processes."),
-        click.option("--base-url", help="Where an OpenAI-compatible server is."),
+        click.option("--base-url", help="Where the provider's server is."),
         click.option("--model", help="The model that is asked."),
         click.option("--provider", help="Who answers; `chatnest providers` lists them."),
         click.option("--port", type=int, help="The port to listen on."),

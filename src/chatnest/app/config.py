@@ -2,58 +2,30 @@
 
 The tree is a plain value: :mod:`chatnest.app.settings_sources` fills it from a file, the
 environment and flags, and :mod:`chatnest.app.config_checks` says whether its parts fit together.
-Providers' API keys are not in it: they stay under the names that the providers' own libraries
-read, such as ``OPENAI_API_KEY``.
+Providers' API keys are not in it, only the names of the environment variables that hold them.
 """
 
-import re
-from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
-# Descriptions complete the sentence "it must be …" in error messages. The bounds keep every number
-# far inside 64 bits, also after its conversion to microseconds.
-Count = Annotated[int, Meta(ge=1, le=1_000_000_000_000, description="a whole number of at least 1")]
-Port = Annotated[int, Meta(ge=0, le=65_535, description="a port number from 0 to 65535")]
-Seconds = Annotated[
-    float, Meta(ge=0.001, le=86_400, description="a number of seconds from 0.001 to 86400")
-]
-LeaseSeconds = Annotated[
-    float, Meta(ge=1, le=86_400, description="a number of seconds from 1 to 86400")
-]
-HistoryDays = Annotated[
-    int, Meta(ge=1, le=36_500, description="a whole number of days from 1 to 36500")
-]
-Temperature = Annotated[float, Meta(ge=0, le=10, description="a number from 0 to 10")]
-Text = Annotated[
-    str, Meta(min_length=1, max_length=200, description="a text of 1 to 200 characters")
-]
-Name = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9._@-]{1,64}\Z",
-        description="a name of 1 to 64 letters, digits and the signs . _ @ -",
-    ),
-]
-Sha256 = Annotated[
-    str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits (a SHA-256)")
-]
-UrlPath = Annotated[
-    str,
-    Meta(
-        pattern=r"^(/|(/[A-Za-z0-9._~-]+)+)\Z",
-        description="a path that begins with / and does not end with one, such as /api",
-    ),
-]
+from chatnest.app.config_routes import CircuitConfig, ProviderConfig, RouteConfig, TargetConfig
+from chatnest.app.config_values import (
+    Count,
+    HistoryDays,
+    LeaseSeconds,
+    Name,
+    Port,
+    Seconds,
+    Section,
+    Sha256,
+    Temperature,
+    Text,
+    UrlPath,
+)
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the tree. A name that it does not know is refused, never dropped."""
 
 
 class ProfileConfig(Section, frozen=True, kw_only=True):
@@ -113,6 +85,9 @@ class BudgetConfig(Section, frozen=True, kw_only=True):
 
 class TimeLimitsConfig(Section, frozen=True, kw_only=True):
     """How long anything may take, in seconds."""
+
+    connect_s: Seconds = 10.0
+    """From calling a provider to having a connection."""
 
     first_token_s: Seconds = 30.0
     """From calling a provider to its first token."""
@@ -195,8 +170,8 @@ class AuthConfig(Section, frozen=True, kw_only=True):
     """The callers that are known by a key."""
 
 
-class RoutesConfig(Section, frozen=True, kw_only=True):
-    """Which routes are mounted, and where."""
+class HttpConfig(Section, frozen=True, kw_only=True):
+    """Which HTTP routes are mounted, and where."""
 
     mount: bool = True
     """Whether the chat and usage routes are mounted at all."""
@@ -215,17 +190,33 @@ class ChatNestConfig(Section, frozen=True, kw_only=True):
     """What one ChatNest runs with. ``ChatNestConfig()`` works as it is."""
 
     provider: Text | None = None
-    """Who answers: ``openai``, ``local`` or ``scripted``. Left out: ``openai`` where
-    ``OPENAI_API_KEY`` or ``base_url`` is set, else ``local``."""
+    """Who answers, without ``routes``: ``openai``, ``anthropic``, ``local``, ``scripted``, or any
+    other that ``chatnest providers`` lists. Left out: the first of the first two that has a key
+    in the environment, ``openai`` where ``base_url`` is set, else ``local``."""
 
     model: Text | None = None
-    """The model that is asked; left out: the provider's usual one."""
+    """The model that is asked; left out: the provider's usual one. With ``routes``: the route of
+    requests that name no model; left out: the first."""
 
     base_url: Text | None = None
-    """Where an OpenAI-compatible server is, if not at the provider's own address."""
+    """Where the provider's server is, if not at its own address; without ``routes``."""
 
     context_window: Count | None = None
-    """Tokens that the model can take, where the provider's own figure is not right."""
+    """Tokens that the model can take, where the provider's own figure is not right; without
+    ``routes``."""
+
+    providers: dict[str, ProviderConfig] = msgspec.field(default_factory=dict)
+    """Providers by name: where their servers are, and whose keys they are sent."""
+
+    routes: dict[str, RouteConfig] = msgspec.field(default_factory=dict)
+    """What clients may name as their model, and who answers then. Left out: one route, called
+    like ``model``."""
+
+    targets: dict[str, TargetConfig] = msgspec.field(default_factory=dict)
+    """Limits of single models at a provider, by ``PROVIDER/MODEL``."""
+
+    circuit: CircuitConfig = msgspec.field(default_factory=CircuitConfig)
+    """When a target that keeps failing is left alone for a while."""
 
     store: str | None = None
     """Where accounts are kept, as a URL: ``memory://``, ``sqlite:///ledger.db`` (four slashes
@@ -299,32 +290,5 @@ class ChatNestConfig(Section, frozen=True, kw_only=True):
     auth: AuthConfig = msgspec.field(default_factory=AuthConfig)
     """Who may call."""
 
-    routes: RoutesConfig = msgspec.field(default_factory=RoutesConfig)
-    """Which routes are mounted, and where."""
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
-        return f"ChatNestConfig({fields})"
-
-    # msgspec's own __rich_repr__ would show what __repr__ hides.
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
-        for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            yield field.name, without_credentials(value) if field.name in _URLS else value
-
-
-_URLS = frozenset({"base_url", "store"})
-
-
-def without_credentials(url: str | None) -> str | None:
-    """*url* with neither user, password nor query, for people to read."""
-    if url is None:
-        return None
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "…" if "@" in url else url
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    after = rest[len(authority) :]
-    if "@" in after and scheme != "sqlite":
-        return f"{scheme}://…"  # perhaps of a password in which nobody encoded a / or a ?
-    return f"{scheme}://{authority.rpartition('@')[2]}{after.partition('?')[0]}"
+    http: HttpConfig = msgspec.field(default_factory=HttpConfig)
+    """Which HTTP routes are mounted, and where."""

@@ -1,13 +1,15 @@
 """Whether the parts of a configuration fit together, and what about it an operator should know."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from chatnest.app.config import ChatNestConfig, KeyConfig
 from chatnest.app.config_policy import to_policy, to_price_book
+from chatnest.app.route_checks import check_base_url, check_routes, route_warnings
 from chatnest.app.settings_tree import checked_value
 from chatnest.app.store_choice import choose_store
 from chatnest.domain.errors import ConfigurationError
@@ -30,14 +32,25 @@ def check(config: ChatNestConfig) -> ChatNestConfig:
     _check_budgets(config)
     choose_store(config)
     _check_server(config)
+    check_base_url(config.base_url, "base_url")
+    check_routes(config)
     to_policy(config)
     to_price_book(config)
     return config
 
 
-def warnings(config: ChatNestConfig) -> tuple[str, ...]:
-    """What works, but perhaps not as it was meant."""
-    return (*_lowered_by_caps(config), *_ignored(config), *_open_doors(config))
+def warnings(config: ChatNestConfig, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """What works, but perhaps not as it was meant. *environ* None takes the process's own.
+
+    Raises:
+        ConfigurationError: a provider or model does not exist.
+    """
+    return (
+        *_lowered_by_caps(config),
+        *_ignored(config),
+        *route_warnings(config, os.environ if environ is None else environ),
+        *_open_doors(config),
+    )
 
 
 def _of_right_types(config: ChatNestConfig) -> ChatNestConfig:
@@ -104,8 +117,6 @@ def _check_server(config: ChatNestConfig) -> None:
             f"workers: {config.workers} processes with memory:// would each have their own "
             "budgets. Set workers to 1, or store to a sqlite, postgresql or redis URL."
         )
-    if config.base_url is not None and not config.base_url.startswith(("http://", "https://")):
-        raise ConfigurationError("base_url must begin with http:// or https://.")
     for proxy in config.trusted_proxies:
         _check_network(proxy)
 

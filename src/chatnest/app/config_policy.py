@@ -1,16 +1,24 @@
 """The configuration in the domain's own terms: profiles, budgets, prices, retry, time limits."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-import msgspec
+from msgspec.structs import asdict, replace
 
 from chatnest.adapters.prices import PUBLISHED, PricedModel, PriceTable, price_from_usd
-from chatnest.app.config import BudgetConfig, ChatNestConfig, PriceConfig, ProfileConfig
+from chatnest.app.config import (
+    BudgetConfig,
+    ChatNestConfig,
+    PriceConfig,
+    ProfileConfig,
+    TimeLimitsConfig,
+)
+from chatnest.app.config_routes import RouteTimeLimitsConfig
 from chatnest.domain.budget import BudgetRule, Unit
+from chatnest.domain.circuit import CircuitPolicy
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.policy import GLOBAL_SCOPE, ChatPolicy, TimeLimits, UnknownPrice
 from chatnest.domain.profiles import BALANCED, DEFAULT_PROFILES, Profile, Profiles
@@ -37,11 +45,12 @@ def to_policy(config: ChatNestConfig) -> ChatPolicy:
         profiles=to_profiles(config),
         budgets=to_budgets(config),
         retry=to_retry(config),
-        time_limits=to_time_limits(config),
+        time_limits=to_time_limits(config.time_limits),
         day_zone=to_zone(config.time_zone, "time_zone"),
         client_system_prompt=config.client_system_prompt,
         unknown_price=UnknownPrice(config.unknown_price),
         rate_algorithm=Algorithm(config.rate_algorithm),
+        circuit=to_circuit(config),
     )
 
 
@@ -72,7 +81,7 @@ def to_price_book(config: ChatNestConfig) -> PriceTable:
     Raises:
         ConfigurationError: a price cannot work, or the fallback has none itself.
     """
-    table = PUBLISHED.with_overrides(dict(_prices(config.prices)))
+    table = PUBLISHED.with_providers(_kinds(config)).with_overrides(dict(_prices(config.prices)))
     if config.fallback_price is None:
         return table
     fallback = _priced_model(config.fallback_price, "fallback_price")
@@ -98,16 +107,29 @@ def to_retry(config: ChatNestConfig) -> RetryPolicy:
         raise ConfigurationError(f"retry: {error}; change one of the two.") from error
 
 
-def to_time_limits(config: ChatNestConfig) -> TimeLimits:
-    """How long a provider may take, and how long a hold stands without a sign of life."""
-    limits = config.time_limits
+def to_time_limits(limits: TimeLimitsConfig) -> TimeLimits:
+    """How long a call may take, and how long a hold stands without a sign of life."""
     return TimeLimits(
+        connect_us=to_us(limits.connect_s),
         first_token_us=to_us(limits.first_token_s),
         idle_us=to_us(limits.idle_s),
         total_us=to_us(limits.total_s),
         lease_us=to_us(limits.lease_s),
         write_stall_us=to_us(limits.write_stall_s),
     )
+
+
+def to_route_time_limits(
+    limits: TimeLimitsConfig, changes: RouteTimeLimitsConfig
+) -> TimeLimits | None:
+    """*limits* with the *changes* of one route; None where it has none."""
+    given = {name: value for name, value in asdict(changes).items() if value is not None}
+    return to_time_limits(replace(limits, **given)) if given else None
+
+
+def to_circuit(config: ChatNestConfig) -> CircuitPolicy:
+    """When a target that keeps failing is left alone."""
+    return CircuitPolicy(config.circuit.failures, to_us(config.circuit.open_s))
 
 
 def to_zone(name: str, path: str) -> tzinfo:
@@ -143,12 +165,8 @@ def to_nano_usd(amount: Decimal, path: str) -> int:
 
 
 def _changed(profile: Profile, name: str, changes: ProfileConfig) -> Profile:
-    given = {
-        field: value
-        for field, value in msgspec.structs.asdict(changes).items()
-        if value is not None
-    }
-    return replace(profile, name=name, **given)
+    given = {field: value for field, value in asdict(changes).items() if value is not None}
+    return dataclasses.replace(profile, name=name, **given)
 
 
 def _to_rule(budget: BudgetConfig, default_zone: str, path: str) -> BudgetRule:
@@ -167,6 +185,15 @@ def _limits_everybody_daily(rule: BudgetRule) -> bool:
     return counted == (GLOBAL_SCOPE, Unit.TOKENS, Period.DAY)
 
 
+def _kinds(config: ChatNestConfig) -> dict[str, str]:
+    """The kinds whose prices providers have; of a factory of one's own nothing is known."""
+    return {
+        name: provider.kind
+        for name, provider in config.providers.items()
+        if provider.kind is not None and provider.factory is None
+    }
+
+
 def _prices(prices: Mapping[str, PriceConfig]) -> Iterator[tuple[PricedModel, Price]]:
     for name, price in prices.items():
         path = f'prices."{name}"'
@@ -182,7 +209,7 @@ def _priced_model(name: str, path: str) -> PricedModel:
 
 def _to_price(price: PriceConfig, path: str) -> Price:
     try:
-        return price_from_usd(**msgspec.structs.asdict(price))
+        return price_from_usd(**asdict(price))
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}.{error}.") from None
 

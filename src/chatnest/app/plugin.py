@@ -67,14 +67,14 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add routes, dependency, error handling and lifespan to the application."""
-        routes = self._config.routes
-        if routes.mount:
-            router = chat_router(self.serving, routes, needs_key=self._needs_key)
+        http = self._config.http
+        if http.mount:
+            router = chat_router(self.serving, http, needs_key=self._needs_key)
             app_config.route_handlers.append(router)
             if self._needs_key and app_config.openapi_config is not None:
                 app_config.openapi_config = with_keys(app_config.openapi_config)
-        if routes.mount_health:
-            app_config.route_handlers.append(health_router(self.serving, routes))
+        if http.mount_health:
+            app_config.route_handlers.append(health_router(self.serving, http))
         app_config.dependencies["chat_service"] = Provide(
             self.provide_chat_service, sync_to_thread=False
         )

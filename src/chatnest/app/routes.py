@@ -13,7 +13,7 @@ from chatnest.adapters.transport.chatnest_body import ChatBody
 from chatnest.adapters.transport.sse import to_json
 from chatnest.adapters.transport.usage_report import UsageReport, usage_report
 from chatnest.app.auth import identify
-from chatnest.app.config import RoutesConfig
+from chatnest.app.config import HttpConfig
 from chatnest.app.openapi import (
     CHAT_EXAMPLE,
     CHAT_RESPONSES,
@@ -40,9 +40,7 @@ CurrentServing = Callable[[], Serving]
 """Gives what the running application works with: it is built anew at each start."""
 
 
-def chat_router(
-    current: CurrentServing, routes: RoutesConfig, *, needs_key: bool = False
-) -> Router:
+def chat_router(current: CurrentServing, http: HttpConfig, *, needs_key: bool = False) -> Router:
     """``POST PATH/chat`` and ``GET PATH/usage``; *needs_key* is for their description alone."""
     dialect = ChatNestDialect()
 
@@ -92,14 +90,14 @@ def chat_router(
         return _json(200, usage_report(view))
 
     return Router(
-        routes.path,
+        http.path,
         route_handlers=[chat, usage],
         tags=["chat"],
         security=KEY_NEEDED if needs_key else None,
     )
 
 
-def health_router(current: CurrentServing, routes: RoutesConfig) -> Router:
+def health_router(current: CurrentServing, http: HttpConfig) -> Router:
     """``GET PATH/live`` and ``GET PATH/ready``, for whoever watches the process."""
 
     @get("/live", operation_id="live", summary="Alive", sync_to_thread=False)
@@ -123,7 +121,7 @@ def health_router(current: CurrentServing, routes: RoutesConfig) -> Router:
             return failure_response(ChatNestDialect(), error)
         return _json(200, HealthBody("ok"))
 
-    return Router(routes.health_path, route_handlers=[live, ready], tags=["health"])
+    return Router(http.health_path, route_handlers=[live, ready], tags=["health"])
 
 
 def _refuse_repeated(request: AnyRequest, *names: str) -> None:

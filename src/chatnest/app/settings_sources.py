@@ -19,7 +19,13 @@ import msgspec
 
 from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_checks import check
-from chatnest.app.settings_tree import checked_value, field_type, joined, without_none
+from chatnest.app.settings_tree import (
+    checked_value,
+    field_type,
+    is_free,
+    joined,
+    without_none,
+)
 from chatnest.domain.errors import ConfigurationError
 
 DEFAULT_FILE = "chatnest.toml"
@@ -148,6 +154,8 @@ def _read_variable(variable: str, names: list[str], text: str) -> Any:
     for name in names:
         kind = _inner_type(variable, kind, name, path)
         path = joined(path, name)
+    if is_free(kind):
+        return _from_source(variable, _parsed_or_text(text), kind, path)
     if _is_leaf(kind):
         return _from_source(variable, text, kind, path, strict=False)
     return _from_source(variable, _parsed(variable, text), kind, path)
@@ -181,6 +189,14 @@ def _parsed(variable: str, text: str) -> object:
             f"{variable} must be written as JSON or as a TOML value, such as "
             '["one", "two"] or {name = 1}.'
         ) from None
+
+
+def _parsed_or_text(text: str) -> object:
+    # Not as TOML, to which a version such as 2026-10-21 is a date.
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except ValueError:
+        return text
 
 
 def _nested(names: list[str], value: object) -> dict[str, Any]:

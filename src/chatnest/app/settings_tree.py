@@ -6,6 +6,7 @@ suggest the name that was meant.
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -40,6 +41,8 @@ def checked_value(value: object, kind: Any, path: str, *, strict: bool = True) -
         return None
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _checked_section(_table(value, path), kind, path)
+    if is_free(kind):
+        return _checked_free(value, kind, path)
     origin = get_origin(kind)
     if origin is dict:
         inner = get_args(kind)[1]
@@ -78,6 +81,28 @@ def without_none(kind: Any) -> tuple[Any, bool]:
     return inner, True
 
 
+def is_free(kind: Any) -> bool:
+    """Whether *kind* is whatever TOML and JSON can both say."""
+    return get_origin(kind) is Annotated and get_args(kind)[0] is Any
+
+
+def _checked_free(value: object, kind: Any, path: str) -> Any:
+    """*value* in the types that JSON has, for whoever understands it."""
+    match value:
+        case str() | int():
+            return value
+        case float() | Decimal():
+            return _checked_leaf(float(value), float, path, strict=True)
+        case dict():
+            return {
+                key: _checked_free(item, kind, joined(path, key)) for key, item in value.items()
+            }
+        case list() | tuple():
+            return [_checked_free(item, kind, f"{path}[{i}]") for i, item in enumerate(value)]
+        case _:
+            raise ConfigurationError(_wrong(value, _meaning(kind), path))
+
+
 def _checked_section(
     table: Mapping[str, object], kind: type[msgspec.Struct], path: str
 ) -> dict[str, Any]:
@@ -96,7 +121,7 @@ def _checked_leaf(value: object, kind: Any, path: str, *, strict: bool) -> Any:
         leaf = msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError:
         raise ConfigurationError(_wrong(value, _meaning(kind), path)) from None
-    if isinstance(leaf, Decimal) and not leaf.is_finite():
+    if isinstance(leaf, Decimal | float) and not math.isfinite(leaf):
         raise ConfigurationError(_wrong(value, "a finite number", path))
     return leaf
 
@@ -134,7 +159,8 @@ def _unknown(name: str, known: list[str], path: str) -> str:
     if "api_key" in name.lower():
         return (
             f"{message}. Keys of providers are never in the configuration: set the environment "
-            "variable that the provider's own library reads, such as OPENAI_API_KEY."
+            "variable that the provider's own library reads, such as OPENAI_API_KEY, or name "
+            "another one in providers.NAME.api_key_env."
         )
     near = difflib.get_close_matches(name, known, n=1)
     if near:

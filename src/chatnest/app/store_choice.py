@@ -23,7 +23,8 @@ from urllib.parse import quote, unquote, urlsplit
 import platformdirs
 
 from chatnest.adapters.storage import MemoryStore, SqliteStore
-from chatnest.app.config import ChatNestConfig, without_credentials
+from chatnest.app.config import ChatNestConfig
+from chatnest.app.config_values import without_credentials
 from chatnest.domain.errors import ConfigurationError
 from chatnest.domain.ports import Clock, LedgerStore, Randomness
 
