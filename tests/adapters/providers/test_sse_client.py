@@ -1,8 +1,7 @@
-"""How calls travel: the SDK's headers, proxies, redirects, time limits, and what is never sent."""
+"""How calls travel: the SDK's headers, redirects, time limits, and what is never sent."""
 
 import asyncio
 import socket
-import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -17,19 +16,21 @@ from aiohttp.abc import AbstractStreamWriter
 from chatnest.adapters.providers.anthropic import AnthropicProvider
 from chatnest.adapters.providers.openai import OpenAIProvider
 from chatnest.adapters.providers.outgoing_body import OutgoingBody
-from chatnest.adapters.providers.sdk_provider import SdkProvider
-from chatnest.domain.errors import ConfigurationError, Failure, FailureKind, ProviderError
-from chatnest.domain.events import Finished, FinishReason, ProviderEvent
+from chatnest.domain.errors import ConfigurationError, Failure, FailureKind
 from chatnest.domain.messages import Message, Role
-from chatnest.domain.ports import ProviderCall
 from chatnest.testing.openai_scripts import DONE, completion, error_object, refusal, text
 from chatnest.testing.upstream import Cut, End, Head, MockUpstream, Script, Stall, Write
+from tests.adapters.providers.http_calls import (
+    CALL,
+    KEY,
+    NOT_SENT,
+    STOP,
+    error_of,
+    events_of,
+    every_text_of,
+)
 
-KEY = "sk-test-0123456789"
-CALL = ProviderCall("r", "gpt-4o-mini", (Message(Role.USER, "Hi"),), 50)
-STOP = Finished(FinishReason.STOP)
 LONGEST_S = 10
-NOT_SENT = Failure(FailureKind.CONNECTION, billable=False)
 
 
 @pytest.fixture
@@ -45,30 +46,10 @@ async def provider(upstream: MockUpstream) -> AsyncIterator[OpenAIProvider]:
     await provider.aclose()
 
 
-async def events_of(provider: SdkProvider, call: ProviderCall = CALL) -> list[ProviderEvent]:
-    async with provider.stream(call) as batches:
-        return [event async for batch in batches for event in batch]
-
-
-async def error_of(provider: SdkProvider, call: ProviderCall = CALL) -> ProviderError:
-    with pytest.raises(ProviderError) as raised:
-        await events_of(provider, call)
-    return raised.value
-
-
 async def settle() -> None:
     """Let everybody on this loop go as far as they get without any time passing."""
     for _ in range(50):
         await asyncio.sleep(0)
-
-
-def every_text_of(error: BaseException | None) -> str:
-    """Whatever of *error* and its causes may end up in a log."""
-    texts = [] if error is None else traceback.format_exception(error)
-    while error is not None:
-        texts += [repr(error), repr(error.args), repr(vars(error))]
-        error = error.__cause__ or error.__context__
-    return "".join(texts)
 
 
 # What is about one request alone, and what a stream asks for in its own way.
@@ -360,67 +341,3 @@ async def test_no_error_response_leaves_the_key_in_anything_of_its_error(
     assert KEY not in every_text_of(error)
     assert KEY not in error.__cause__.response.text
     assert not error.__cause__.request.headers
-
-
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-
-
-@pytest.fixture
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.mark.usefixtures("no_proxies")
-async def test_a_proxy_is_told_its_own_password_with_a_plain_request(
-    upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("all_proxy", upstream.base_url.replace("://", "://me:p%40ss@"))
-    provider = OpenAIProvider(api_key=KEY, base_url="http://provider.invalid/v1")
-    assert (await events_of(provider))[-1] == STOP
-    await provider.aclose()
-    (exchange,) = upstream.exchanges
-    assert exchange.path == "http://provider.invalid/v1/chat/completions"
-    assert exchange.headers["proxy-authorization"] == f"Basic {b64encode(b'me:p@ss').decode()}"
-
-
-@pytest.mark.usefixtures("no_proxies")
-async def test_a_proxy_never_sees_the_key_of_an_encrypted_request(
-    upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upstream.scripts = refusal(407)
-    proxy = upstream.base_url.removeprefix("http://").removesuffix("/v1")
-    monkeypatch.setenv("https_proxy", f"me:pass@{proxy}")
-    provider = OpenAIProvider(api_key=KEY, base_url="https://provider.invalid/v1")
-    error = await error_of(provider)
-    await provider.aclose()
-    (exchange,) = upstream.exchanges
-    basic = b64encode(b"me:pass").decode()
-    assert (exchange.method, exchange.path) == ("CONNECT", "provider.invalid:443")
-    assert exchange.headers["proxy-authorization"] == f"Basic {basic}"
-    assert "authorization" not in exchange.headers
-    assert error.failure == NOT_SENT
-    assert KEY not in every_text_of(error)
-    assert basic not in every_text_of(error)
-
-
-@pytest.mark.usefixtures("no_proxies")
-async def test_hosts_that_need_no_proxy_are_asked_themselves(
-    upstream: MockUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    provider = OpenAIProvider(api_key=KEY, base_url=upstream.base_url)
-    assert (await events_of(provider))[-1] == STOP
-    await provider.aclose()
-
-
-@pytest.mark.usefixtures("no_proxies")
-def test_a_proxy_that_does_not_speak_http_is_a_matter_of_configuration(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("https_proxy", "socks5://me:pass@127.0.0.1:1080")
-    with pytest.raises(ConfigurationError, match="socks5") as raised:
-        OpenAIProvider(api_key=KEY)
-    assert "pass@" not in str(raised.value)
