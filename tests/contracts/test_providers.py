@@ -13,47 +13,23 @@ from chatnest.adapters.providers.scripted import CallState, Script
 from chatnest.adapters.randomness import SystemRandomness
 from chatnest.domain.errors import Failure, FailureKind
 from chatnest.domain.ports import ChatProvider
-from chatnest.testing.openai_scripts import completion, refusal, usage_of
+from chatnest.testing import openai_scripts
+from chatnest.testing.provider_wires import WireContract
 from chatnest.testing.providers import ProviderContract
-from chatnest.testing.upstream import Exchange, MockUpstream
-from chatnest.testing.upstream import Script as UpstreamScript
+from chatnest.testing.upstream import MockUpstream
 
 WORDS = tuple(f" word{number}" for number in range(8))
 DELAY_US = 2_000
 
 
-def answer_within_the_cap(exchange: Exchange) -> UpstreamScript:
-    """What an OpenAI server does: it counts the cap down and says ``length`` when it is used up."""
-    cap = exchange.json["max_tokens"]
-    words = WORDS[:cap]
-    return completion(
-        words,
-        delay_us=DELAY_US,
-        finish_reason="length" if len(words) == cap else "stop",
-        usage=usage_of(9, len(words)),
-    )
-
-
-class TestOpenAIProvider(ProviderContract):
-    @pytest.fixture
-    async def upstream(self) -> AsyncIterator[MockUpstream]:
-        async with MockUpstream(answer_within_the_cap) as upstream:
-            self.seen = upstream
-            yield upstream
+class TestOpenAIProvider(WireContract):
+    scripts = openai_scripts
 
     @pytest.fixture
     async def provider(self, upstream: MockUpstream) -> AsyncIterator[ChatProvider]:
         provider = OpenAIProvider(api_key="test-key", base_url=upstream.base_url, trust_env=False)
         yield provider
         await provider.aclose()
-
-    @pytest.fixture
-    def failing(self, upstream: MockUpstream, provider: ChatProvider) -> ChatProvider:
-        upstream.scripts = refusal(503)
-        return provider
-
-    async def wait_until_closed(self) -> None:
-        await self.seen.connections[-1].gone.wait()
 
 
 class TestLocalProvider(ProviderContract):

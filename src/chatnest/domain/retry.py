@@ -23,10 +23,16 @@ STATUS_KINDS: Final[Mapping[int, FailureKind]] = MappingProxyType(
         402: FailureKind.QUOTA_EXHAUSTED,
         403: FailureKind.AUTHENTICATION,
         404: FailureKind.NOT_FOUND,
+        405: FailureKind.NOT_FOUND,
         408: FailureKind.TIMEOUT,
+        410: FailureKind.NOT_FOUND,
+        412: FailureKind.INVALID_REQUEST,
         413: FailureKind.CONTEXT_LENGTH,
+        415: FailureKind.INVALID_REQUEST,
         422: FailureKind.INVALID_REQUEST,
         429: FailureKind.RATE_LIMITED,
+        431: FailureKind.INVALID_REQUEST,
+        501: FailureKind.NOT_FOUND,
         503: FailureKind.OVERLOADED,
         504: FailureKind.TIMEOUT,
         524: FailureKind.TIMEOUT,
@@ -37,8 +43,9 @@ STATUS_KINDS: Final[Mapping[int, FailureKind]] = MappingProxyType(
 # Words that say more than the status beside them: the same 429 is a rate limit or an empty
 # account, the same 400 a typing error or a prompt that is too long. Collected from OpenAI's guide
 # (developers.openai.com/api/docs/guides/error-codes) and the literals in openai-python 3.54
-# (SessionTurnError, ResponseError), the error types and details in anthropic-python 2.12, and
-# format_error_response in llama.cpp's tools/server.
+# (SessionTurnError, ResponseError), ERROR_CLASSES and ErrorType in anthropic-python 2.12, and
+# format_error_response in llama.cpp's tools/server. What is about one provider's account, keys
+# and settings counts as its quota or its authentication, so that another target is tried.
 SPECIFIC_WORDS: Final[Mapping[str, FailureKind]] = MappingProxyType(
     {
         "insufficient_quota": FailureKind.QUOTA_EXHAUSTED,
@@ -55,16 +62,28 @@ SPECIFIC_WORDS: Final[Mapping[str, FailureKind]] = MappingProxyType(
         "enforced_spend_limit_reached": FailureKind.QUOTA_EXHAUSTED,
         "linked_organization_billing_unavailable": FailureKind.QUOTA_EXHAUSTED,
         "linked_organization_spend_limit_reached": FailureKind.QUOTA_EXHAUSTED,
+        "session_budget_exceeded": FailureKind.QUOTA_EXHAUSTED,
+        "user_profile_billing_not_authorized": FailureKind.QUOTA_EXHAUSTED,
+        "user_profile_not_billable": FailureKind.QUOTA_EXHAUSTED,
         "invalid_api_key": FailureKind.AUTHENTICATION,
         "authentication_error": FailureKind.AUTHENTICATION,
         "permission_error": FailureKind.AUTHENTICATION,
         "organization_on_hold": FailureKind.AUTHENTICATION,
+        "claude_code_key_creator_not_member": FailureKind.AUTHENTICATION,
+        "cmek_key_disabled": FailureKind.AUTHENTICATION,
+        "cmek_key_network_blocked": FailureKind.AUTHENTICATION,
+        "data_residency_mismatch": FailureKind.AUTHENTICATION,
+        "organization_not_enrolled_in_beta": FailureKind.AUTHENTICATION,
+        "organization_type_not_supported": FailureKind.AUTHENTICATION,
+        "parent_organization_required": FailureKind.AUTHENTICATION,
+        "skill_read_blocked_undecryptable": FailureKind.AUTHENTICATION,
         "context_length_exceeded": FailureKind.CONTEXT_LENGTH,
         "exceed_context_size_error": FailureKind.CONTEXT_LENGTH,
         "request_too_large": FailureKind.CONTEXT_LENGTH,
         "request_body_too_large_after_decoding": FailureKind.CONTEXT_LENGTH,
         "content_filter": FailureKind.CONTENT_FILTER,
         "content_policy_violation": FailureKind.CONTENT_FILTER,
+        "image_content_policy_violation": FailureKind.CONTENT_FILTER,
         "misalignment_policy_violation": FailureKind.CONTENT_FILTER,
         "bio_policy": FailureKind.CONTENT_FILTER,
         "cyber_policy": FailureKind.CONTENT_FILTER,
@@ -72,6 +91,8 @@ SPECIFIC_WORDS: Final[Mapping[str, FailureKind]] = MappingProxyType(
         "not_found_error": FailureKind.NOT_FOUND,
         "resource_not_found": FailureKind.NOT_FOUND,
         "not_supported_error": FailureKind.INVALID_REQUEST,
+        "file_expired": FailureKind.INVALID_REQUEST,
+        "thread_not_found": FailureKind.INVALID_REQUEST,
         "rate_limit_exceeded": FailureKind.RATE_LIMITED,
         "rate_limit_error": FailureKind.RATE_LIMITED,
         "ramp_limit_exceeded": FailureKind.RATE_LIMITED,
@@ -81,6 +102,13 @@ SPECIFIC_WORDS: Final[Mapping[str, FailureKind]] = MappingProxyType(
         "server_overloaded": FailureKind.OVERLOADED,
         "service_unavailable_error": FailureKind.OVERLOADED,
         "unavailable_error": FailureKind.OVERLOADED,
+        "cmek_context_unavailable": FailureKind.OVERLOADED,
+        "cmek_key_unreachable": FailureKind.OVERLOADED,
+        "compaction_unavailable": FailureKind.OVERLOADED,
+        "flex_unavailable": FailureKind.OVERLOADED,
+        # The request did not arrive whole, or did not get as far as the model.
+        "connection_failed": FailureKind.CONNECTION,
+        "request_body_timeout": FailureKind.CONNECTION,
         "timeout_error": FailureKind.TIMEOUT,
         "request_timeout": FailureKind.TIMEOUT,
     }
@@ -92,6 +120,8 @@ GENERIC_WORDS: Final[Mapping[str, FailureKind]] = MappingProxyType(
     {
         "invalid_request": FailureKind.INVALID_REQUEST,
         "invalid_request_error": FailureKind.INVALID_REQUEST,
+        "conflict_error": FailureKind.INVALID_REQUEST,
+        "invalid_prompt": FailureKind.INVALID_REQUEST,
         "api_error": FailureKind.SERVER_ERROR,
         "internal_error": FailureKind.SERVER_ERROR,
         "server_error": FailureKind.SERVER_ERROR,

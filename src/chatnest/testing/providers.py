@@ -11,7 +11,8 @@ answers any call with at least four deltas::
             await provider.aclose()
 
 ``wait_until_closed`` and the ``failing`` fixture are to be overridden where the other end of the
-connection can be seen and scripted; the tests that need them are skipped otherwise.
+connection can be seen and scripted; the tests that need them are skipped otherwise. A provider that
+streams over HTTP takes :class:`chatnest.testing.provider_wires.WireContract`, which does that.
 
 The suite runs under anyio's pytest plugin with ``anyio_mode = "auto"``, on asyncio.
 """
@@ -185,7 +186,7 @@ class ProviderContract:
         """With its cause attached, and nothing of an answer before it."""
         given: list[ProviderBatch] = []
         with pytest.raises(ProviderError) as raised:
-            await _collect(failing, self.call(), given)
+            await collect(failing, self.call(), given)
         assert given == []
         assert str(raised.value)
         assert raised.value.failure.kind
@@ -206,13 +207,12 @@ class ProviderContract:
 async def _batches(provider: ChatProvider, call: ProviderCall) -> list[ProviderBatch]:
     batches: list[ProviderBatch] = []
     with anyio.fail_after(_LONGEST_ANSWER_S):
-        await _collect(provider, call, batches)
+        await collect(provider, call, batches)
     return batches
 
 
-async def _collect(
-    provider: ChatProvider, call: ProviderCall, batches: list[ProviderBatch]
-) -> None:
+async def collect(provider: ChatProvider, call: ProviderCall, batches: list[ProviderBatch]) -> None:
+    """Append to *batches* what *provider* gives, as far as it comes."""
     stream: AsyncIterator[ProviderBatch]
     async with provider.stream(call) as stream:
         async for batch in stream:

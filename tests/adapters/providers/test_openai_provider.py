@@ -378,7 +378,7 @@ def test_a_missing_sdk_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPa
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return importing(name, *rest, **named)
 
-    for module in ("openai_client", "openai_errors"):
+    for module in ("openai_client",):
         monkeypatch.delitem(sys.modules, f"chatnest.adapters.providers.{module}", raising=False)
     monkeypatch.setattr(builtins, "__import__", without_sdk)
     with pytest.raises(ConfigurationError, match=r"pip install 'chatnest\[openai\]'"):

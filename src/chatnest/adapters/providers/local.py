@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, cast
 
-from chatnest.adapters.providers.openai import OpenAIProvider, client_class
+from chatnest.adapters.providers.openai import OpenAIProvider
 from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.errors import ConfigurationError, Failure, FailureKind, ProviderError
 from chatnest.domain.events import ProviderBatch
@@ -60,7 +60,7 @@ class LocalProvider:
         if any(find_spec(package) is None for package in _PACKAGES):
             raise ConfigurationError(f"the local provider needs its packages: {_INSTALL}")
         # Importing the SDK takes time that a start-up has and an event loop has not.
-        client_class()
+        OpenAIProvider.load_sdk()
         self.context_window = context_window
         self._name = name
         # Everyone on this machine can reach the server's port.

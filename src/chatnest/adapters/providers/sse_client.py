@@ -1,0 +1,159 @@
+"""Streams answers from a server that sends events, for every provider whose wire does.
+
+Addresses, headers and errors are the SDK's
+(:class:`~chatnest.adapters.providers.sdk_endpoint.SdkEndpoint`); the bytes go the leanest way
+(:class:`~chatnest.adapters.providers.http_session.HttpSession`).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+
+from chatnest.adapters.providers.connections import Connections
+from chatnest.adapters.providers.http_session import HttpSession
+from chatnest.adapters.providers.network_errors import broken
+from chatnest.adapters.providers.sdk_endpoint import SdkEndpoint
+from chatnest.adapters.providers.sdk_errors import ErrorWords, refused
+from chatnest.adapters.providers.sse import EventDecoder
+from chatnest.domain.errors import Failure, FailureKind, ProviderError
+from chatnest.domain.events import ProviderBatch, ProviderEvent
+from chatnest.domain.ports import ProviderCall
+
+EVENT_STREAM = "text/event-stream"
+
+# Answers that are over, whose connections wait for the end of the body. Beyond it they are closed.
+_MOST_ENDING = 1_000
+# An error's code and type are in the first few hundred.
+_MOST_ERROR_BYTES = 64 * 1024
+
+
+class AnswerDecoder(Protocol):
+    """Turns the payloads of one stream into events in their legal order.
+
+    ``ended`` is True after ``Finished``; ``failure`` is what to raise once the events before it
+    were given.
+    """
+
+    ended: bool
+    failure: ProviderError | None
+
+    def decode(self, payloads: Iterable[bytes]) -> list[ProviderEvent]:
+        """The events of one read; often none."""
+
+    def close(self) -> list[ProviderEvent]:
+        """The last events of a stream whose connection is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A provider's wire: how a call is written, its answer read, and an error understood."""
+
+    request_body: Callable[[ProviderCall], bytes]
+    answer_decoder: Callable[[], AnswerDecoder]
+    error_words: ErrorWords
+
+
+class EventStreamClient:
+    """Sends calls to *endpoint* in the words of *wire*, and streams the answers."""
+
+    def __init__(self, endpoint: SdkEndpoint, wire: Wire, connections: Connections) -> None:
+        self._endpoint = endpoint
+        self._wire = wire
+        self._keep_alive = connections.keep_alive
+        headers = {**endpoint.headers, "accept": EVENT_STREAM, "accept-encoding": "identity"}
+        self._session = HttpSession(endpoint.url, headers, connections)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:
+        """Open one call; as the port says it."""
+        response = await self._open(call)
+        decoder = self._wire.answer_decoder()
+        batches = _batches(response, decoder)
+        try:
+            yield batches
+        finally:
+            # Nothing here waits before the connection is closed, so no cancellation can come
+            # between.
+            if decoder.ended and self._keep_alive and len(self._ending) < _MOST_ENDING:
+                self._let_end(response)
+            else:
+                response.close()
+            await batches.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; calls under way are to be left before. May be called twice."""
+        for task in self._ending:
+            task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        await self._session.aclose()
+
+    async def _open(self, call: ProviderCall) -> aiohttp.ClientResponse:
+        response = await self._session.post(self._wire.request_body(call), call.connect_us)
+        if 200 <= response.status < 300:
+            return response
+        try:
+            body = await _beginning(response)
+        finally:
+            response.close()
+        error = self._endpoint.error(response.status, response.raw_headers, body)
+        raise refused(error, self._wire.error_words) from error
+
+    def _let_end(self, response: aiohttp.ClientResponse) -> None:
+        """Wait aside for the end of a body, so that the next call can have its connection."""
+        if response.closed:
+            # The end came with the answer's, and the connection was given back.
+            return
+        task = asyncio.create_task(_read_end(response))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+async def _batches(
+    response: aiohttp.ClientResponse, decoder: AnswerDecoder
+) -> AsyncGenerator[ProviderBatch]:
+    """One batch for each read that completes an event, until the answer ends or fails."""
+    if not response.headers.get("content-type", "").lower().startswith(EVENT_STREAM):
+        raise ProviderError("the answer is no event stream", Failure(FailureKind.MALFORMED))
+    cause: Exception | None = None
+    events = EventDecoder()
+    read = response.content.readany
+    try:
+        while chunk := await read():
+            if batch := decoder.decode(events.feed(chunk)):
+                yield batch
+            if decoder.failure is not None:
+                raise decoder.failure
+            if decoder.ended:
+                return
+    except ProviderError:
+        raise
+    except Exception as error:
+        cause = error
+    if batch := decoder.close():
+        yield batch
+    elif cause is not None:
+        raise broken(cause) from cause
+    elif decoder.failure is not None:
+        raise decoder.failure
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an error response, as far as it came and is of use."""
+    body = b""
+    with suppress(Exception):
+        while len(body) < _MOST_ERROR_BYTES and (chunk := await response.content.readany()):
+            body += chunk
+    return body[:_MOST_ERROR_BYTES]
+
+
+async def _read_end(response: aiohttp.ClientResponse) -> None:
+    try:
+        with suppress(Exception):
+            await response.content.readany()
+    finally:
+        response.close()
