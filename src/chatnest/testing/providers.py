@@ -35,6 +35,7 @@ from chatnest.domain.events import (
     ProviderBatch,
     ProviderEvent,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     TextDelta,
     ToolCallDelta,
@@ -225,13 +226,15 @@ def _usages(batches: list[ProviderBatch]) -> list[TokenUsage]:
 
 
 def _is_delta(event: ChatEvent) -> bool:
-    return isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta)
+    return isinstance(event, TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta)
 
 
 def _says_something(event: ChatEvent) -> bool:
     match event:
-        case TextDelta(text=text) | ReasoningDelta(text=text):
+        case TextDelta(text=text) | RefusalDelta(text=text):
             return bool(text)
+        case ReasoningDelta(text=text, signature=signature):
+            return bool(text or signature)
         case ToolCallDelta(id=identifier, name=name, arguments=arguments):
             return bool(identifier or name or arguments)
         case _:

@@ -1,15 +1,16 @@
 """Calls an OpenAI-compatible server as the openai SDK would. Importing this imports the SDK."""
 
+from functools import partial
+
 import httpx2
 import openai
 
 from chatnest.adapters.providers.connections import Connections
 from chatnest.adapters.providers.openai_request import request_body
+from chatnest.adapters.providers.openai_servers import quirks_of
 from chatnest.adapters.providers.openai_stream import AnswerDecoder, error_words
 from chatnest.adapters.providers.sdk_endpoint import SdkEndpoint
 from chatnest.adapters.providers.sse_client import EventStreamClient, Wire
-
-WIRE = Wire(request_body, AnswerDecoder, error_words)
 
 
 def completions_client(
@@ -27,4 +28,5 @@ def completions_client(
         )
 
     endpoint = SdkEndpoint(sdk, "/chat/completions", secret=api_key)
-    return EventStreamClient(endpoint, WIRE, connections)
+    body = partial(request_body, server=quirks_of(str(endpoint.url)))
+    return EventStreamClient(endpoint, Wire(body, AnswerDecoder, error_words), connections)
