@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from chatnest.adapters.transport.bodies import BodyFormat
 from chatnest.adapters.transport.flaws import refuse_repeated_names
-from chatnest.domain.errors import InvalidRequestError
+from chatnest.adapters.transport.text_checks import refuse_empty_question, refuse_nul
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.profiles import Wishes
 from chatnest.domain.requests import ChatRequest
@@ -72,10 +72,11 @@ def decode_chat(body: bytes) -> ChatRequest:
     """
     chat = _FORMAT.decode(body)
     refuse_repeated_names(body)
-    _refuse_nul(chat)
-    _refuse_empty_question(chat.messages)
+    refuse_nul(body)
+    messages = tuple([Message(_ROLES[said.role], said.content) for said in chat.messages])
+    refuse_empty_question(messages)
     return ChatRequest(
-        messages=tuple([Message(_ROLES[said.role], said.content) for said in chat.messages]),
+        messages=messages,
         profile=chat.ai_usage_profile if chat.profile is None else chat.profile,
         system_prompt=chat.system_prompt or None,
         wishes=Wishes(
@@ -83,38 +84,3 @@ def decode_chat(body: bytes) -> ChatRequest:
             tokens_per_request=chat.max_tokens_per_request,
         ),
     )
-
-
-def _refuse_nul(chat: ChatBody) -> None:
-    """C code, llama.cpp's among it, ends a text at a NUL, and PostgreSQL stores none."""
-    for index, said in enumerate(chat.messages):
-        if "\x00" in said.content:
-            raise _holds_nul(f"messages[{index}].content")
-    for name, text in (
-        ("profile", chat.profile),
-        ("aiUsageProfile", chat.ai_usage_profile),
-        ("systemPrompt", chat.system_prompt),
-    ):
-        if text is not None and "\x00" in text:
-            raise _holds_nul(name)
-
-
-def _holds_nul(field: str) -> InvalidRequestError:
-    return InvalidRequestError("holds a NUL character (U+0000); remove it", field=field)
-
-
-def _refuse_empty_question(messages: list[MessageBody]) -> None:
-    """An answer to nothing costs as much as any.
-
-    Earlier messages may be empty: a client that was stopped before the first token has an empty
-    answer in its history.
-    """
-    for index in reversed(range(len(messages))):
-        said = messages[index]
-        if said.role == "user":
-            if not said.content or said.content.isspace():
-                raise InvalidRequestError(
-                    "is blank; say something", field=f"messages[{index}].content"
-                )
-            return
-    raise InvalidRequestError('must hold a message with the role "user"', field="messages")

@@ -63,6 +63,11 @@ def refuse_repeated_names(body: bytes) -> None:
         raise unreadable(body) from error
 
 
+def inner_path(path: str, name: str) -> str:
+    """The path of *name* in the object at *path*; of a name that is not plain, the object's."""
+    return f"{path}.{name}".lstrip(".") if _PLAIN_NAME.fullmatch(name) else path
+
+
 def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
     if len(pairs) < 2 or len({name for name, _ in pairs}) == len(pairs):
         return
@@ -94,5 +99,4 @@ def _values(value: object, path: str, depth: int) -> Iterator[tuple[object, str]
     elif isinstance(value, dict):
         for name, item in value.items():
             yield name, path
-            inner_path = f"{path}.{name}".lstrip(".") if _PLAIN_NAME.fullmatch(name) else path
-            yield from _values(item, inner_path, depth + 1)
+            yield from _values(item, inner_path(path, name), depth + 1)
