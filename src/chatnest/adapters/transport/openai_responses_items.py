@@ -115,8 +115,7 @@ def repeated_fields(asked: ResponsesBody) -> dict[str, object]:
 def _text(wanted: TextConfig | None) -> dict[str, object]:
     text: dict[str, object] = {"format": {"type": "text"}}
     if wanted is not None and wanted.format is not None and wanted.format.type != "text":
-        asked = msgspec.structs.asdict(wanted.format).items()
-        text["format"] = {name: value for name, value in asked if value not in (None, b"")}
+        text["format"] = wanted.format
     if wanted is not None and wanted.verbosity is not None:
         text["verbosity"] = wanted.verbosity
     return text
