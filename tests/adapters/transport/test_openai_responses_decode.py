@@ -256,6 +256,11 @@ def test_an_answer_is_a_stream_only_for_who_asks_for_one() -> None:
         (body(tool_choice={"type": "mcp"}), "tool_choice.type", "only the allowed ones"),
         (body(text={"format": {"type": "xml"}}), "text.format.type", 'must be "text"'),
         (body(text={"format": {"type": "json_schema"}}), "text.format", '"name" and "schema"'),
+        (
+            body(text={"format": {"type": "json_schema", "name": "x", "schema": [1]}}),
+            "text.format.schema",
+            "JSON Schema",
+        ),
         (body(metadata={"a": 1}), "metadata[...]", "must be a text"),
         (body(include=["file_search_call.results"]), "include[0]", "nothing else can be included"),
         (body(service_tier="flex"), "service_tier", 'must be "auto"'),

@@ -53,7 +53,10 @@ BODY = {
     "parallel_tool_calls": False,
     "reasoning": {"effort": "low"},
     "temperature": 0.5,
-    "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+    "text": {
+        "format": {"type": "json_schema", "name": "x", "schema": {"b": 2.5}},
+        "verbosity": "low",
+    },
     "tool_choice": {"type": "function", "name": "add"},
     "tools": [{"type": "function", "name": "add", "parameters": {"type": "object"}}],
     "top_p": 1,
@@ -67,9 +70,9 @@ STATUS = {
 CUT = ("incomplete", "max_output_tokens")
 
 
-def encoder(*, with_seals: bool = False, **fields: object) -> Encoder:
+def encoder(*, with_seals: bool = False) -> Encoder:
     include = {"include": ["reasoning.encrypted_content"]} if with_seals else {}
-    asked = {"input": "Hello", "stream": True, **include, **fields}
+    asked = {**BODY, "stream": True, **include}
     reply = DIALECT.decode(json.dumps(asked).encode()).reply
     assert isinstance(reply, Encoder)
     return reply
@@ -130,7 +133,10 @@ def test_a_response_repeats_its_request_and_says_what_it_used() -> None:
         "reasoning": {"effort": "low", "summary": None},
         "store": False,
         "temperature": 0.5,
-        "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+        "text": {
+            "format": {"type": "json_schema", "name": "x", "schema": {"b": 2.5}},
+            "verbosity": "low",
+        },
         "tool_choice": {"type": "function", "name": "add"},
         "tools": [
             {
@@ -412,7 +418,7 @@ def test_the_sdk_s_own_sum_of_the_events_is_the_response(
 
 @given(event_sequences(halves=True, endings=finishes()))
 def test_a_whole_response_is_the_one_that_its_stream_ends_with(events: list[ChatEvent]) -> None:
-    reply = DIALECT.decode(b'{"input":"Hello"}').reply
+    reply = DIALECT.decode(json.dumps(BODY).encode()).reply
     assert not isinstance(reply, Encoder)
     reply.add(events)
     response = reply.response()

@@ -91,7 +91,7 @@ class ChosenTool(msgspec.Struct):
     name: ToolName
 
 
-class TextFormat(msgspec.Struct, omit_defaults=True):
+class TextFormat(msgspec.Struct):
     """The form that an answer's text must have."""
 
     type: Literal["text", "json_object", "json_schema"]

@@ -6,8 +6,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from chatnest.adapters.transport.openai_responses_body import ResponsesBody, TextConfig
-from chatnest.adapters.transport.openai_tools import tool_of
+from chatnest.adapters.transport.openai_responses_body import (
+    FunctionTool,
+    ResponsesBody,
+    TextConfig,
+)
 
 Status = Literal["in_progress", "completed", "incomplete"]
 PartKind = Literal["output_text", "refusal", "reasoning_text"]
@@ -72,26 +75,12 @@ class CallItem(msgspec.Struct, tag_field="type", tag="function_call", kw_only=Tr
 Item = MessageItem | ReasoningItem | CallItem
 
 
-class _Tool(msgspec.Struct, tag_field="type", tag="function"):
-    name: str
-    description: str | None
-    parameters: msgspec.Raw
-    strict: bool | None
-
-
 def repeated_fields(asked: ResponsesBody) -> dict[str, object]:
-    """What a response repeats of the request that it answers."""
-    tools = [
-        _Tool(
-            tool.name,
-            tool.description,
-            msgspec.Raw(
-                tool_of(tool.name, None, tool.parameters, None, "tools").parameters.encode()
-            ),
-            tool.strict,
-        )
-        for tool in asked.tools or ()
-    ]
+    """What a response repeats of the request that it answers, as values that JSON has.
+
+    Raw JSON would not do: an answer with half of a surrogate pair is written by the standard
+    library, which cannot take any.
+    """
     parallel, reasoning = asked.parallel_tool_calls, asked.reasoning
     return {
         "background": False,
@@ -105,17 +94,41 @@ def repeated_fields(asked: ResponsesBody) -> dict[str, object]:
         "temperature": asked.temperature,
         "text": _text(asked.text),
         "tool_choice": asked.tool_choice or "auto",
-        "tools": tools,
+        "tools": [_tool(tool) for tool in asked.tools or ()],
         "top_p": asked.top_p,
         "truncation": asked.truncation or "disabled",
         "user": asked.user,
     }
 
 
+def _tool(tool: FunctionTool) -> dict[str, object]:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": _value(tool.parameters),
+        "strict": tool.strict,
+    }
+
+
 def _text(wanted: TextConfig | None) -> dict[str, object]:
     text: dict[str, object] = {"format": {"type": "text"}}
-    if wanted is not None and wanted.format is not None and wanted.format.type != "text":
-        text["format"] = wanted.format
-    if wanted is not None and wanted.verbosity is not None:
+    if wanted is None:
+        return text
+    if wanted.format is not None:
+        asked = wanted.format
+        told = {
+            "type": asked.type,
+            "name": asked.name,
+            "description": asked.description,
+            "schema": _value(asked.schema),
+            "strict": asked.strict,
+        }
+        text["format"] = {name: value for name, value in told.items() if value is not None}
+    if wanted.verbosity is not None:
         text["verbosity"] = wanted.verbosity
     return text
+
+
+def _value(raw: msgspec.Raw) -> object:
+    return msgspec.json.decode(raw) if bytes(raw) else None

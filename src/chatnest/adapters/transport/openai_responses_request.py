@@ -16,6 +16,7 @@ from chatnest.adapters.transport.openai_responses_turns import conversation_of
 from chatnest.adapters.transport.openai_tools import (
     Placed,
     refuse_open_calls,
+    schema_of,
     tool_choice_of,
     tool_of,
 )
@@ -124,14 +125,14 @@ def _response_format(wanted: TextFormat | None) -> dict[str, object] | None:
         return None
     if wanted.type == "json_object":
         return {"type": "json_object"}
-    if not wanted.name or bytes(wanted.schema) in (b"", _NULL):
+    schema = schema_of(wanted.schema, "text.format.schema")
+    if not wanted.name or schema is None:
         raise InvalidRequestError('must have "name" and "schema"', field="text.format")
-    schema: dict[str, object] = {
+    told = {
         "name": wanted.name,
-        "schema": msgspec.json.decode(wanted.schema),
+        "schema": schema,
+        "description": wanted.description,
+        "strict": wanted.strict,
     }
-    if wanted.description is not None:
-        schema["description"] = wanted.description
-    if wanted.strict is not None:
-        schema["strict"] = wanted.strict
-    return {"type": "json_schema", "json_schema": schema}
+    given = {name: value for name, value in told.items() if value is not None}
+    return {"type": "json_schema", "json_schema": given}

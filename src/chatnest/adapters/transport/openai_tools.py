@@ -13,7 +13,7 @@ Placed = tuple[str, Message]
 """Where in the body a message stood, and what it means."""
 
 _NO_PARAMETERS: Final = Tool("").parameters
-_OBJECTS = msgspec.json.Decoder(dict[str, object])
+_SCHEMAS: Final = msgspec.json.Decoder(dict[str, object] | None)
 
 
 def tool_of(
@@ -24,14 +24,21 @@ def tool_of(
     Raises:
         InvalidRequestError: they are no JSON object.
     """
-    text = bytes(parameters).decode("utf-8")
-    if text in ("", "null"):
-        return Tool(name, description or "", _NO_PARAMETERS, strict)
+    given = schema_of(parameters, field) is not None
+    text = bytes(parameters).decode("utf-8") if given else _NO_PARAMETERS
+    return Tool(name, description or "", text, strict)
+
+
+def schema_of(raw: msgspec.Raw, field: str) -> dict[str, object] | None:
+    """The JSON Schema in *raw*, the value of *field*; None where nothing, or null, is given.
+
+    Raises:
+        InvalidRequestError: it is no JSON object.
+    """
     try:
-        _OBJECTS.decode(text)
+        return _SCHEMAS.decode(raw) if bytes(raw) else None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequestError("must be a JSON Schema of an object", field=field) from error
-    return Tool(name, description or "", text, strict)
 
 
 def tool_choice_of(
