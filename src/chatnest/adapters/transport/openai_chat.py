@@ -1,0 +1,53 @@
+"""The dialect of OpenAI's Chat Completions: ``POST /v1/chat/completions``."""
+
+from chatnest.adapters.transport.openai_chat_request import decode_chat_completion
+from chatnest.adapters.transport.openai_chat_stream import (
+    ChatCompletionEncoder,
+    ChatCompletionReply,
+)
+from chatnest.adapters.transport.openai_limits import openai_limit_headers
+from chatnest.adapters.transport.openai_problems import error_response, refusal_response
+from chatnest.adapters.transport.sse import STREAM_HEADERS
+from chatnest.adapters.transport.wire import Asked, Headers, WireResponse
+from chatnest.domain.admission import Admitted, Refusal
+from chatnest.domain.errors import PublicError
+from chatnest.domain.events import Started
+
+
+class OpenAIChatDialect:
+    """The wire of OpenAI's SDKs and their like; stateless, so that one serves every request."""
+
+    @property
+    def name(self) -> str:
+        """``openai``."""
+        return "openai"
+
+    def decode(self, body: bytes) -> Asked:
+        """The request in *body*; its answer is a stream only if it says so.
+
+        Raises:
+            InvalidRequestError: *body* is no request, or asks for what cannot be given.
+        """
+        request, asked = decode_chat_completion(body)
+        if not asked.stream:
+            return Asked(request, ChatCompletionReply())
+        options = asked.stream_options
+        include_usage = options is not None and bool(options.include_usage)
+        return Asked(request, ChatCompletionEncoder(include_usage))
+
+    def stream_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
+        """Those of every stream, the request's id, and what the admission left of each limit."""
+        return STREAM_HEADERS + self.answer_headers(started, admitted, now)
+
+    def answer_headers(self, started: Started, admitted: Admitted, now: int) -> Headers:
+        """The request's id, which the SDKs tell, and what the admission left of each limit."""
+        limits = openai_limit_headers(admitted.rates, admitted.balances, now)
+        return (("x-request-id", started.request_id), *limits)
+
+    def refusal(self, refusal: Refusal, now: int) -> WireResponse:
+        """OpenAI's error object, with the limit that refused and when it can succeed."""
+        return refusal_response(refusal, now)
+
+    def error(self, error: Exception | PublicError) -> WireResponse:
+        """OpenAI's error object for what may be known of *error*."""
+        return error_response(error)
