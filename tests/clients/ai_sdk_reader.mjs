@@ -5,29 +5,32 @@ import { client, readAll, replay } from "./recorded.mjs";
 
 const QUESTION = { id: "question", role: "user", parts: [{ type: "text", text: "Hi" }] };
 
-/** Sends the messages through the default transport; gives its stream and the body it sent. */
-async function send(sdk, recording, messages) {
-  let body;
-  const transport = new sdk.DefaultChatTransport({
-    api: "http://127.0.0.1/",
-    fetch: async (_url, request) => {
-      body = request.body;
-      return replay(recording);
-    },
-  });
-  const stream = await transport.sendMessages({
+/** Sends the messages through the default transport; `fetch` answers. */
+function send(sdk, fetch, messages) {
+  const transport = new sdk.DefaultChatTransport({ api: "http://127.0.0.1/", fetch });
+  return transport.sendMessages({
     chatId: "chat",
     messages,
     trigger: "submit-message",
     messageId: undefined,
     abortSignal: undefined,
   });
-  return { stream, body };
+}
+
+/** The body that the transport sends with the messages. */
+async function bodyOf(sdk, messages) {
+  let body;
+  const refuse = async (_url, request) => {
+    body = request.body;
+    return new Response("enough", { status: 400 });
+  };
+  await send(sdk, refuse, messages).catch(() => undefined);
+  return body;
 }
 
 await readAll(async (recording) => {
   const sdk = client(`ai-${recording.version}`);
-  const { stream } = await send(sdk, recording, [QUESTION]);
+  const stream = await send(sdk, async () => replay(recording), [QUESTION]);
   const chunks = [];
   const errors = [];
   const seen = stream.pipeThrough(
@@ -45,6 +48,6 @@ await readAll(async (recording) => {
   });
   for await (const state of states) message = state;
   const next = message === null ? [QUESTION] : [QUESTION, message];
-  const { body } = await send(sdk, recording, [...next, { ...QUESTION, id: "again" }]);
+  const body = await bodyOf(sdk, [...next, { ...QUESTION, id: "again" }]);
   return { chunks, errors, message, body };
 });

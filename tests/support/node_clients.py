@@ -1,6 +1,6 @@
 """The npm clients of ``tests/clients``, installed once for each machine and set of versions.
 
-A test module that needs them names this module in its ``pytest_plugins``.
+The fixture is in :mod:`tests.support.node_fixtures`.
 """
 
 import fcntl
@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import pytest
 from platformdirs import user_cache_path
 
 from tests.support.services import without
@@ -28,7 +27,7 @@ INSTALL: Final = (
     *("install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"),
     *("--loglevel", "error", "--fetch-retries", "1", "--fetch-timeout", "20000"),
 )
-LIMIT_S: Final = 240
+LIMIT_S: Final = 800
 
 
 class Node(NamedTuple):
@@ -56,8 +55,7 @@ class NodeClients:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.fixture(scope="session")
-def node_clients() -> NodeClients:
+def installed_clients() -> NodeClients:
     """The clients, installed now if no test on this machine has needed them yet."""
     node = find_node()
     wanted = (READERS / "package.json").read_bytes()

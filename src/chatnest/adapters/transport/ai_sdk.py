@@ -52,6 +52,7 @@ _FINISH_REASONS: Final[Mapping[FinishReason, str]] = MappingProxyType(
     }
 )
 _BAD_INPUT: Final = "The model's input for the tool is not complete, valid JSON."
+_WHITE_SPACE: Final = " \t\r\n"  # JSON's alone: Python's has more.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -135,7 +136,7 @@ class AiSdkEncoder(PartsEncoder):
     def _end_call(self, call: OpenCall) -> bytes:
         """The call to be run, or why it cannot be."""
         names = {"toolCallId": call.id, "toolName": call.name}
-        arguments = call.arguments.strip() or "{}"
+        arguments = call.arguments.strip(_WHITE_SPACE) or "{}"
         if not _is_safe_json(arguments):
             error = {"input": arguments, "errorText": _BAD_INPUT}
             return data_frame({"type": "tool-input-error", **names, **error})

@@ -5,18 +5,23 @@ from collections.abc import Sequence
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import Message, Role
 
+_WRITTEN = frozenset({Role.USER, Role.SYSTEM})
+
 Said = tuple[str, Message]
 """Where in the body a message stood, and what it means."""
 
 
 def refuse_nul(conversation: Sequence[Said]) -> None:
-    """C code, llama.cpp's among it, ends a text at a NUL, and PostgreSQL stores none.
+    """C code, llama.cpp's among it, ends a text at a NUL.
+
+    One that a model or a tool once wrote is let be: nobody could take it out of the history, and
+    the conversation would be at its end.
 
     Raises:
-        InvalidRequestError: there is one in what a model would read.
+        InvalidRequestError: there is one in what a person wrote.
     """
     for path, message in conversation:
-        if "\x00" in message.text:
+        if message.role in _WRITTEN and "\x00" in message.content:
             raise InvalidRequestError("holds a NUL character (U+0000); remove it", field=path)
 
 
