@@ -55,7 +55,6 @@ class AiSdkClient:
     data: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     finish_reason: str | None = None
-    done: bool = False
     _open: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def read(self, stream: bytes) -> "AiSdkClient":

@@ -53,7 +53,8 @@ def test_an_answer_of_one_text_is_these_bytes() -> None:
         BEGIN
         + b'data: {"type":"TEXT_MESSAGE_START","messageId":"request-1","role":"assistant"}\n\n'
         + b'data: {"type":"TEXT_MESSAGE_CONTENT","messageId":"request-1","delta":"He\\""}\n\n'
-        + 'data: {"type":"TEXT_MESSAGE_CONTENT","messageId":"request-1","delta":"é\\n"}\n\n'.encode()
+        + b'data: {"type":"TEXT_MESSAGE_CONTENT","messageId":"request-1",'
+        + '"delta":"é\\n"}\n\n'.encode()
         + b'data: {"type":"TEXT_MESSAGE_END","messageId":"request-1"}\n\n'
         + b'data: {"type":"RUN_FINISHED","threadId":"t","runId":"r",'
         + b'"result":{"finishReason":"stop"},"outcome":{"type":"success"}}\n\n'
@@ -177,6 +178,7 @@ def check_ending(client: AgUiClient, expected: Answer) -> None:
             assert isinstance(client.end, RunFinishedEvent)
         case Finished(finish_reason=reason):
             assert isinstance(client.end, RunFinishedEvent)
+            assert client.end.result is not None
             assert client.end.result["finishReason"] == reason
             assert client.end.outcome is not None
             assert client.end.outcome.type == "success"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chatnest.adapters.transport.ai_sdk import AiSdkDialect, AiSdkEncoder
 from chatnest.domain.events import ChatEvent, Failed, UsageReported
-from chatnest.domain.messages import ImagePart, Message, Part, ReasoningPart, Role, TextPart
+from chatnest.domain.messages import Message, Part, ReasoningPart, Role, TextPart
 from chatnest.testing.event_strategies import event_sequences
 from tests.adapters.transport.answer_model import Answer, Call, Text, Thought, answer, whole
 from tests.support.node_clients import NodeClients
@@ -47,9 +47,7 @@ def test_the_client_sees_every_answer_whole_and_sends_it_back(
     node_clients: NodeClients, version: str
 ) -> None:
     drawn = drawn_answers()
-    outcomes = node_clients.read(
-        "ai_sdk_reader.mjs", [recording(one, version) for one in drawn]
-    )
+    outcomes = node_clients.read("ai_sdk_reader.mjs", [recording(one, version) for one in drawn])
     assert len(outcomes) == len(drawn)
     for (events, _), outcome in zip(drawn, outcomes, strict=True):
         expected = answer(events)

@@ -8,15 +8,14 @@ itself. (The AI SDK's *providers* do, whatever ``x-should-retry`` says, but they
 Its body is a plain sentence, because ``useChat`` makes the body, as it is, its error's message.
 """
 
-import json
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
 from chatnest.adapters.transport.ai_sdk_body import decode_ui_chat
+from chatnest.adapters.transport.ai_sdk_input import input_json
 from chatnest.adapters.transport.answer_parts import OpenCall, PartFrames, PartsEncoder
 from chatnest.adapters.transport.data_frames import DATA, data_frame, json_bytes
 from chatnest.adapters.transport.limit_headers import limit_headers
@@ -52,8 +51,6 @@ _FINISH_REASONS: Final[Mapping[FinishReason, str]] = MappingProxyType(
     }
 )
 _BAD_INPUT: Final = "The model's input for the tool is not complete, valid JSON."
-_WHITE_SPACE: Final = " \t\r\n"  # JSON's alone: Python's has more.
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Usage(msgspec.Struct, frozen=True, rename="camel"):
@@ -136,12 +133,12 @@ class AiSdkEncoder(PartsEncoder):
     def _end_call(self, call: OpenCall) -> bytes:
         """The call to be run, or why it cannot be."""
         names = {"toolCallId": call.id, "toolName": call.name}
-        arguments = call.arguments.strip(_WHITE_SPACE) or "{}"
-        if not _is_safe_json(arguments):
-            error = {"input": arguments, "errorText": _BAD_INPUT}
+        value = input_json(call.arguments)
+        if value is None:
+            error = {"input": call.arguments, "errorText": _BAD_INPUT}
             return data_frame({"type": "tool-input-error", **names, **error})
         head = data_frame({"type": "tool-input-available", **names}).removesuffix(_DELTA_END)
-        return head + b',"input":' + _one_line(arguments) + _DELTA_END
+        return head + b',"input":' + value + _DELTA_END
 
     def _report(self, usage: UsageReported) -> bytes:
         report = call_usage_report(usage)
@@ -222,32 +219,7 @@ def _metadata(usage: UsageReported | None, stop_sequence: str | None) -> Message
 
 def _response(problem: Problem, limits: Headers) -> WireResponse:
     known = " ".join(filter(None, (problem.field, problem.reason)))
-    sentence = f"{problem.text}: {known}" if known else problem.text
+    join = " " if problem.text.endswith(".") else ": "
+    sentence = f"{problem.text}{join}{known}" if known else problem.text
     headers = _TEXT_HEADERS + retry_headers(problem) + limits
     return WireResponse(problem.status, headers, sentence.encode("utf-8", "replace"))
-
-
-def _is_safe_json(text: str) -> bool:
-    """Whether the client's parser takes *text*: it refuses a whole stream for a name in it."""
-    try:
-        json.loads(text, object_hook=_refuse_prototype, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _refuse_prototype(value: dict[str, object]) -> dict[str, object]:
-    constructor = value.get("constructor")
-    if "__proto__" in value or (isinstance(constructor, dict) and "prototype" in constructor):
-        raise ValueError("names a prototype")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _one_line(json_text: str) -> bytes:
-    """*json_text* as bytes; a line break in it is white space, a lone surrogate in a string."""
-    line = json_text.replace("\n", " ").replace("\r", " ")
-    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", line).encode()

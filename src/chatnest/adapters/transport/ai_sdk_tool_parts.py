@@ -23,17 +23,6 @@ ToolState = Literal[
 _TYPE_PREFIX: Final = "tool-"
 _DYNAMIC: Final = "dynamic-tool"
 _DENIED: Final = "Tool call execution denied."
-_STATES: Final = frozenset(
-    {
-        "input-available",
-        "approval-requested",
-        "approval-responded",
-        "output-available",
-        "output-error",
-        "output-denied",
-    }
-)
-
 _TEXT = msgspec.json.Decoder(str)
 
 
@@ -73,7 +62,7 @@ def tool_call(part: ToolPartBody, path: str) -> ToolCall | None:
     """
     if part.state == "input-streaming":
         return None
-    if part.state not in _STATES:
+    if part.state in (None, "streaming", "done"):
         raise InvalidRequestError("must be the state of a tool call", field=f"{path}.state")
     dynamic = part.type == _DYNAMIC
     name = part.tool_name if dynamic else part.type.removeprefix(_TYPE_PREFIX)
@@ -117,8 +106,4 @@ def _is_nothing(raw: msgspec.Raw) -> bool:
 def _text_or_json(raw: msgspec.Raw) -> str:
     """A JSON string as its text, any other value as its JSON."""
     value = bytes(raw)
-    try:
-        return _TEXT.decode(value) if value.startswith(b'"') else value.decode()
-    except ValueError:
-        # Half of a surrogate pair, which only the JSON text can hold.
-        return value.decode()
+    return _TEXT.decode(value) if value.startswith(b'"') else value.decode()
