@@ -25,7 +25,8 @@ OLDEST_NODE: Final = 22
 # A registry that cannot be reached is given up soon; one that answers is waited for.
 INSTALL: Final = (
     *("install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"),
-    *("--loglevel", "error", "--fetch-retries", "1", "--fetch-timeout", "20000"),
+    *("--loglevel", "error", "--fetch-timeout", "20000", "--fetch-retries", "2"),
+    *("--fetch-retry-mintimeout", "500", "--fetch-retry-maxtimeout", "2000"),
 )
 LIMIT_S: Final = 800
 

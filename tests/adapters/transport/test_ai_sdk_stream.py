@@ -91,6 +91,13 @@ def test_thoughts_and_their_seals_are_these_bytes() -> None:
     )
 
 
+def test_a_redacted_thought_is_one_of_its_own() -> None:
+    thoughts = (ReasoningDelta("Hm"), ReasoningDelta(signature="data", redacted=True))
+    first, second = read(STARTED, *thoughts, STOP).parts
+    assert first == {"type": "reasoning", "text": "Hm"}
+    assert second["providerMetadata"] == {"chatnest": {"signature": "data", "redacted": True}}
+
+
 def test_a_tool_call_is_these_bytes() -> None:
     pieces = (ToolCallDelta(0, "c-1", "add", '{"a":'), ToolCallDelta(0, arguments="\n1}"))
     assert encode(STARTED, *pieces, Finished(FinishReason.TOOL_CALLS)) == (
