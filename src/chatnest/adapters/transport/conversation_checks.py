@@ -1,0 +1,41 @@
+"""What every conversation must be before it is worth an answer, in whatever shape it came."""
+
+from collections.abc import Sequence
+
+from chatnest.domain.errors import InvalidRequestError
+from chatnest.domain.messages import Message, Role
+
+_WRITTEN = frozenset({Role.USER, Role.SYSTEM})
+
+Said = tuple[str, Message]
+"""Where in the body a message stood, and what it means."""
+
+
+def refuse_nul(conversation: Sequence[Said]) -> None:
+    """C code, llama.cpp's among it, ends a text at a NUL.
+
+    One that a model or a tool once wrote is let be: nobody could take it out of the history, and
+    the conversation would be at its end.
+
+    Raises:
+        InvalidRequestError: there is one in what a person wrote.
+    """
+    for path, message in conversation:
+        if message.role in _WRITTEN and "\x00" in message.content:
+            raise InvalidRequestError("holds a NUL character (U+0000); remove it", field=path)
+
+
+def refuse_empty_question(conversation: Sequence[Said]) -> None:
+    """An answer to nothing costs as much as any; the results of tools are something.
+
+    Raises:
+        InvalidRequestError: the last user message is blank, or there is none.
+    """
+    for path, message in reversed(conversation):
+        if message.role is Role.TOOL:
+            return
+        if message.role is Role.USER:
+            if not message.images and not message.content.strip():
+                raise InvalidRequestError("is blank; say something", field=path)
+            return
+    raise InvalidRequestError('must hold a message with the role "user"', field="messages")
