@@ -1,0 +1,46 @@
+"""Memory of an open stream: a thousand of them, each with a token a second."""
+
+from collections.abc import Iterator, Sequence
+from time import monotonic, sleep
+
+from bench.figures import Figure, of_runs
+from bench.machine import most_streams
+from bench.rig import Rig, Subject, checked
+from bench.scripts import Script
+
+EACH_SECOND = Script(600, 1_000)
+OPENED_EVERY_MS = 2
+SETTLES_S = 3
+OPENS_WITHIN_S = 120
+
+
+def measure_memory(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
+    """How much more resident memory a server has with the streams than without."""
+    streams = most_streams(rig.size.streams)
+    for subject in subjects:
+        before = subject.running.resident_bytes
+        rig.upstream.forget()
+        job = subject.job(EACH_SECOND, streams, streams, every_ms=OPENED_EVERY_MS, staying=True)
+        rig.load.begin(job)
+        opened = wait_until_open(rig, streams)
+        sleep(SETTLES_S)
+        after = subject.running.resident_bytes
+        outcome = rig.load.stop()
+        rig.upstream.hang_up()
+        if opened < streams or outcome.open_at_stop < streams:
+            rig.note(
+                f"{subject.name} had {outcome.open_at_stop} of {streams} streams open; "
+                f"failures: {outcome.errors or 'none'}"
+            )
+            continue
+        checked(outcome, subject.name)
+        kib = (after - before) / streams / 1024
+        yield of_runs("memory", subject.name, f"a stream, of {streams}", "KiB", [kib])
+
+
+def wait_until_open(rig: Rig, streams: int) -> int:
+    """How many answers the upstream has open, at the latest when it has no more for long."""
+    until = monotonic() + OPENS_WITHIN_S
+    while (opened := rig.upstream.record().open) < streams and monotonic() < until:
+        sleep(0.2)
+    return opened
