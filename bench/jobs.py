@@ -34,7 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     every_ms: float = 0
     leaving: Leaving | None = None
     staying: bool = False
-    refused_with: int | None = None
+    refused_for: str | None = None
 
 
 class LeftClient(msgspec.Struct, frozen=True):
@@ -48,8 +48,8 @@ class LeftClient(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct):
     """What became of a job. Times are in nanoseconds, instants on the machine's monotonic clock.
 
-    *answered* came to their end with all of their tokens; *refused* had the status that the job
-    expected. *open_at_stop* had a token and no end when the job was stopped.
+    *answered* came to their end with all of their tokens; *refused* were refused with what the job
+    expected in the body. *open_at_stop* had a token and no end when the job was stopped.
     """
 
     answered: int = 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.load import Load
 
 _KEPT: Final = len(TOKEN) - 1
+_TOLD_BYTES: Final = 300
 
 
 class Client(asyncio.Protocol):
@@ -29,7 +30,7 @@ class Client(asyncio.Protocol):
         self._is_whole = False
         self._begins_when_closed = False
         self._leaves: asyncio.TimerHandle | None = None
-        self._tail = b""
+        self._tail = self._told = b""
         self._tokens = 0
         self._reset()
 
@@ -87,6 +88,8 @@ class Client(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the response's body has come."""
+        if len(self._told) < _TOLD_BYTES and self._parser.get_status_code() != 200:
+            self._told += body[:_TOLD_BYTES]
         data = self._tail + body
         self._tokens += data.count(TOKEN)
         self._tail = data[-_KEPT:]
@@ -123,6 +126,7 @@ class Client(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._is_whole = False
         self._tail = b""
+        self._told = b""
         self._tokens = 0
         self._last_ns = 0
 
@@ -157,10 +161,11 @@ class Client(asyncio.Protocol):
 
     def _end(self) -> None:
         job, outcome, status = self._load.job, self._load.outcome, self._parser.get_status_code()
-        if status == job.refused_with:
+        told = self._told.decode(errors="replace")
+        if status != 200 and job.refused_for is not None and job.refused_for in told:
             outcome.refused += 1
         elif status != 200:
-            outcome.fail(f"the answer had the status {status}")
+            outcome.fail(f"the answer had the status {status}: {told}")
         elif self._tokens != job.script.tokens:
             outcome.fail("an answer did not have all of its tokens")
         else:

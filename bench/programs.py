@@ -21,6 +21,7 @@ from bench.upstream import Record
 
 ENDS_WITHIN_S: Final = 20
 _TOLD_OF_LOG: Final = 2_000
+_QUIET_FOR_S: Final = 0.5
 
 
 class BrokenError(Exception):
@@ -89,11 +90,11 @@ class Program:
         until = time.monotonic() + limit_s
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise BrokenError(f"it ended with {self.process.returncode}: {self._last_words()}")
+                raise BrokenError(f"it ended with {self.process.returncode}: {self.last_words}")
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return
             time.sleep(0.05)
-        raise BrokenError(f"it does not listen after {limit_s:.0f} s: {self._last_words()}")
+        raise BrokenError(f"it does not listen after {limit_s:.0f} s: {self.last_words}")
 
     def read_line(self) -> str:
         """The next line that it writes.
@@ -113,7 +114,18 @@ class Program:
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
 
-    def _last_words(self) -> str:
+    def wait_until_quiet(self, limit_s: float = 20) -> None:
+        """Return when it has nothing to do: workers that begin later have begun then."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            before = self.processor_time_ns
+            time.sleep(_QUIET_FOR_S)
+            if self.processor_time_ns - before < _QUIET_FOR_S * 1e9 / 10:
+                return
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it has logged."""
         return "" if self._log is None else self._log.read_text(errors="replace")[-_TOLD_OF_LOG:]
 
 

@@ -1,12 +1,12 @@
 """What every scenario works with: the mock upstream, a load generator, and servers under way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bench.jobs import Job, Outcome
 from bench.machine import Cores
@@ -15,6 +15,8 @@ from bench.scripts import Script
 from bench.servers import Server, Setting
 from bench.servers.server import KEYS, Launch
 from bench.sizes import FEW, Size
+
+T = TypeVar("T")
 
 AT_ONCE: Final = 10
 WARM_UP: Final = 40
@@ -130,6 +132,7 @@ class Rig:
                 log=Path(own, "server.log"),
             ) as program:
                 program.wait_for_port(port, server.starts_within_s)
+                program.wait_until_quiet()
                 callers = Callers(where.callers)
                 subject = Subject(server.name, port, server.dialect, launch, program, callers)
                 self.ask(subject, FEW, WARM_UP)
@@ -158,7 +161,8 @@ class Rig:
             BrokenError: something was not.
         """
         busy = self.upstream.processor_time_ns
-        outcome = checked(self.load.do(subject.job(script, requests, **more)), subject.name)
+        outcome = self.load.do(subject.job(script, requests, **more))
+        checked(outcome, subject)
         busy = self.upstream.processor_time_ns - busy
         self._busiest = max(self._busiest, (busy + outcome.cpu_ns) / max(outcome.elapsed_ns, 10**8))
         return outcome
@@ -169,6 +173,22 @@ class Rig:
         self.ask(subject, script, requests, **more)
         return (subject.running.processor_time_ns - before) / requests / 1e3
 
+    def in_turns(
+        self, subjects: Sequence[Subject], measure: Callable[[Subject], T]
+    ) -> dict[str, list[T]]:
+        """Each of *subjects* once in each run; one that breaks is left out, which is noted."""
+        left = list(subjects)
+        measured: dict[str, list[T]] = {subject.name: [] for subject in subjects}
+        for _ in range(self.size.runs):
+            for subject in tuple(left):
+                try:
+                    measured[subject.name].append(measure(subject))
+                except BrokenError as error:
+                    self.note(f"{subject.name} is left out: {error}")
+                    left.remove(subject)
+                    del measured[subject.name]
+        return measured
+
     def affordable(self, subject: Subject, script: Script, **more: Any) -> int:
         """How many requests a run has, where it is not to take too long."""
         few = max(2, self.size.requests // 20)
@@ -176,7 +196,7 @@ class Rig:
         return max(few, min(self.size.requests, round(self.size.run_s / cost_s)))
 
 
-def checked(outcome: Outcome, name: str) -> Outcome:
+def checked(outcome: Outcome, subject: Subject) -> Outcome:
     """*outcome*, in which nothing went wrong.
 
     Raises:
@@ -184,5 +204,6 @@ def checked(outcome: Outcome, name: str) -> Outcome:
     """
     if outcome.errors:
         told = "; ".join(f"{why} ({times} times)" for why, times in outcome.errors.items())
-        raise BrokenError(f"{name}: {told}")
+        log = "" if subject.program is None else subject.program.last_words
+        raise BrokenError(f"{subject.name}: {told}. {log}".strip())
     return outcome

@@ -10,7 +10,10 @@ import re
 import msgspec
 
 TOKEN = b" apple"
-"""Every token of an answer: one of every common vocabulary, and part of no frame."""
+"""How a token of an answer begins; no frame of a dialect has it in it."""
+
+TOKENS = (" apple", " apples")
+"""What answers consist of, in turns: LiteLLM takes a hundred equal tokens for a broken model."""
 
 _ASKED = re.compile(rb"mock-(\d+)-(\d+)(?:-(\d+))?(?:-(\d+))?(?:-(\d+))?")
 _LONGEST = 80

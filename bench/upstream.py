@@ -15,10 +15,11 @@ import msgspec
 import uvloop
 
 from bench.scripts import Script, script_in
-from bench.upstream_answers import parts, whole
+from bench.upstream_answers import Parts, parts, whole
 
 _BACKLOG: Final = 4_096
 _HEADERS_END: Final = b"\r\n\r\n"
+_NOTHING: Final = Parts(b"", (), b"")
 _NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}"
 
 
@@ -31,12 +32,12 @@ class LeftAnswer(msgspec.Struct):
 
 
 class Record(msgspec.Struct):
-    """What became of the answers since the last ``/forget``; *open* are under way."""
+    """What became of the answers since the last ``/forget``; *open* are the tags under way."""
 
     asked: int = 0
     finished: int = 0
-    open: int = 0
     tokens: int = 0
+    open: list[int] = msgspec.field(default_factory=list)
     left: list[LeftAnswer] = msgspec.field(default_factory=list)
 
 
@@ -51,12 +52,13 @@ class Upstream:
     def admin(self, path: str) -> bytes:
         """The response to a request that is not for an answer."""
         if path == "/forget":
-            self.record = Record(open=self.record.open)
+            self.record = Record()
         elif path == "/hang-up":
             for conversation in tuple(self.open):
                 conversation.hang_up()
         elif path != "/record":
             return _NOT_FOUND
+        self.record.open = [conversation.tag for conversation in self.open]
         body = msgspec.json.encode(self.record)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
         return head % len(body) + body
@@ -71,10 +73,9 @@ class Conversation(asyncio.Protocol):
         self._script: Script | None = None
         self._timer: asyncio.Handle | None = None
         self._begun = 0.0
-        self._tag = 0
+        self.tag = 0
         self._tokens = 0
-        self._ending = b""
-        self._token = b""
+        self._parts = _NOTHING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -116,7 +117,7 @@ class Conversation(asyncio.Protocol):
         if asked is None:
             self._transport.write(self._upstream.admin(path))
             return
-        script, self._tag = asked
+        script, self.tag = asked
         record = self._upstream.record
         record.asked += 1
         if script.at_once:
@@ -127,28 +128,27 @@ class Conversation(asyncio.Protocol):
         self._begin(path, script)
 
     def _begin(self, path: str, script: Script) -> None:
-        opening, self._token, self._ending = parts(path, script.tokens)
+        self._parts = parts(path, script.tokens)
         self._script = script
         self._tokens = 0
-        self._upstream.record.open += 1
         self._upstream.open.add(self)
         self._begun = self._upstream.loop.time() + script.first_ms / 1e3
         if script.first_ms:
-            self._timer = self._upstream.loop.call_at(self._begun, self._begin_late, opening)
+            self._timer = self._upstream.loop.call_at(self._begun, self._begin_late)
         else:
-            self._begin_late(opening)
+            self._begin_late()
 
-    def _begin_late(self, opening: bytes) -> None:
-        self._transport.write(opening)
+    def _begin_late(self) -> None:
+        self._transport.write(self._parts.opening)
         self._next_tokens()
 
     def _next_tokens(self) -> None:
         script = self._script
         if script is None:
             return
-        together = min(script.together or 1, script.tokens - self._tokens)
-        self._tokens += together
-        self._transport.write(self._token * together)
+        end = min(self._tokens + (script.together or 1), script.tokens)
+        self._transport.write(self._parts.tokens(self._tokens, end))
+        self._tokens = end
         if self._tokens == script.tokens:
             self._finish()
         elif script.delay_ms:
@@ -159,7 +159,7 @@ class Conversation(asyncio.Protocol):
             self._timer = self._upstream.loop.call_soon(self._next_tokens)
 
     def _finish(self) -> None:
-        self._transport.write(self._ending)
+        self._transport.write(self._parts.ending)
         self._upstream.record.finished += 1
         self._over()
         while self._script is None and self._take_request():
@@ -168,15 +168,13 @@ class Conversation(asyncio.Protocol):
     def _note_left(self) -> None:
         """The client has closed its side; what was not written yet never will be."""
         if self._script is not None:
-            left = LeftAnswer(self._tag, monotonic_ns(), self._tokens)
+            left = LeftAnswer(self.tag, monotonic_ns(), self._tokens)
             self._upstream.record.left.append(left)
             self._over()
             self._transport.close()
 
     def _over(self) -> None:
-        record = self._upstream.record
-        record.open -= 1
-        record.tokens += self._tokens
+        self._upstream.record.tokens += self._tokens
         self._upstream.open.discard(self)
         self._script = None
         if self._timer is not None:

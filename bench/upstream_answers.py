@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from bench.scripts import TOKEN
+from bench.scripts import TOKENS
 
 PROMPT_TOKENS: Final = 20
 OPENAI: Final = "/v1/chat/completions"
@@ -16,23 +16,36 @@ HEAD: Final = (
 )
 END: Final = b"0\r\n\r\n"
 
-_TEXT: Final = TOKEN.decode()
+
+class Parts(NamedTuple):
+    """A response: what is before its tokens, a round of them, and what is after them.
+
+    Each event is a chunk of its own, as servers write them.
+    """
+
+    opening: bytes
+    round: tuple[bytes, ...]
+    ending: bytes
+
+    def tokens(self, first: int, end: int) -> bytes:
+        """The tokens from number *first* to the one before *end*."""
+        return b"".join([self.round[number % len(self.round)] for number in range(first, end)])
 
 
 @lru_cache(maxsize=256)
-def parts(path: str, tokens: int) -> tuple[bytes, bytes, bytes]:
-    """What comes before the first token, each token, and what comes after *tokens* of them."""
+def parts(path: str, tokens: int) -> Parts:
+    """A response with so many tokens, in the dialect of *path*."""
     return _anthropic(tokens) if path.startswith(ANTHROPIC) else _openai(tokens)
 
 
 @lru_cache(maxsize=256)
 def whole(path: str, tokens: int) -> bytes:
-    """The whole response in one piece; each event is a chunk of its own, as servers write them."""
-    opening, token, ending = parts(path, tokens)
-    return opening + token * tokens + ending
+    """The same in one piece."""
+    made = parts(path, tokens)
+    return made.opening + made.tokens(0, tokens) + made.ending
 
 
-def _openai(tokens: int) -> tuple[bytes, bytes, bytes]:
+def _openai(tokens: int) -> Parts:
     usage = {
         "prompt_tokens": PROMPT_TOKENS,
         "completion_tokens": tokens,
@@ -42,7 +55,8 @@ def _openai(tokens: int) -> tuple[bytes, bytes, bytes]:
     finish = _openai_chunk(_choices({}, "stop"))
     reported = _openai_chunk({"choices": [], "usage": usage})
     ending = finish + reported + _chunk(b"data: [DONE]\n\n") + END
-    return opening, _openai_chunk(_choices({"content": _TEXT})), ending
+    said = tuple(_openai_chunk(_choices({"content": text})) for text in TOKENS)
+    return Parts(opening, said, ending)
 
 
 def _choices(delta: Mapping[str, str], finish_reason: str | None = None) -> dict[str, object]:
@@ -62,7 +76,7 @@ def _openai_chunk(fields: Mapping[str, object]) -> bytes:
     return _chunk(b"data: %b\n\n" % _json({**identity, **fields}))
 
 
-def _anthropic(tokens: int) -> tuple[bytes, bytes, bytes]:
+def _anthropic(tokens: int) -> Parts:
     message: dict[str, object] = {
         "id": "msg_01XFDUDYJgAACzvnptvVoYEL",
         "type": "message",
@@ -79,7 +93,6 @@ def _anthropic(tokens: int) -> tuple[bytes, bytes, bytes]:
         + _anthropic_event("message_start", {"message": message})
         + _anthropic_event("content_block_start", {"index": 0, "content_block": block})
     )
-    delta = {"type": "text_delta", "text": _TEXT}
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
     ending = (
         _anthropic_event("content_block_stop", {"index": 0})
@@ -87,7 +100,13 @@ def _anthropic(tokens: int) -> tuple[bytes, bytes, bytes]:
         + _anthropic_event("message_stop", {})
         + END
     )
-    return opening, _anthropic_event("content_block_delta", {"index": 0, "delta": delta}), ending
+    said = tuple(_anthropic_delta(text) for text in TOKENS)
+    return Parts(opening, said, ending)
+
+
+def _anthropic_delta(text: str) -> bytes:
+    delta = {"type": "text_delta", "text": text}
+    return _anthropic_event("content_block_delta", {"index": 0, "delta": delta})
 
 
 def _anthropic_event(name: str, fields: Mapping[str, object]) -> bytes:

@@ -20,16 +20,19 @@ LIVE_FEW = 20
 
 def measure_burst(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
     """Answers that come in one piece."""
-    lengths = {subject.name: rig.affordable(subject, MANY) for subject in subjects}
-    few: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-    many: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-    for _ in range(rig.size.runs):
-        for subject in subjects:
-            few[subject.name].append(rig.cost_us(subject, FEW, lengths[subject.name]))
-            many[subject.name].append(rig.cost_us(subject, MANY, lengths[subject.name]))
-    for name in few:
-        yield of_runs("burst", name, f"a request, {FEW.tokens} tokens", "us", few[name])
-        slopes = _slopes(few[name], many[name], MANY.tokens - FEW.tokens)
+    lengths: dict[str, int] = {}
+
+    def measure(subject: Subject) -> tuple[float, float]:
+        if subject.name not in lengths:
+            lengths[subject.name] = rig.affordable(subject, MANY)
+        requests = lengths[subject.name]
+        return rig.cost_us(subject, FEW, requests), rig.cost_us(subject, MANY, requests)
+
+    for name, runs in rig.in_turns(subjects, measure).items():
+        yield of_runs(
+            "burst", name, f"a request, {FEW.tokens} tokens", "us", (few for few, _ in runs)
+        )
+        slopes = _slopes(runs, MANY.tokens - FEW.tokens)
         yield of_runs("burst", name, "a further token", "us", slopes)
 
 
@@ -52,19 +55,18 @@ def measure_dialects(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
 def _measure_live(rig: Rig, subjects: Sequence[Subject], streams: int) -> Iterator[Figure]:
     short = Script(LIVE_FEW, BETWEEN_MS)
     long = Script(rig.size.live_tokens, BETWEEN_MS)
-    few: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-    many: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-    for _ in range(rig.size.runs):
-        for subject in subjects:
-            few[subject.name].append(rig.cost_us(subject, short, streams, concurrency=streams))
-            many[subject.name].append(rig.cost_us(subject, long, streams, concurrency=streams))
-    for name in few:
-        slopes = _slopes(few[name], many[name], long.tokens - short.tokens)
+
+    def measure(subject: Subject) -> tuple[float, float]:
+        few = rig.cost_us(subject, short, streams, concurrency=streams)
+        return few, rig.cost_us(subject, long, streams, concurrency=streams)
+
+    for name, runs in rig.in_turns(subjects, measure).items():
+        slopes = _slopes(runs, long.tokens - short.tokens)
         yield of_runs("live", name, f"a token, {streams} streams", "us", slopes)
 
 
-def _slopes(few: Sequence[float], many: Sequence[float], further: int) -> Iterator[float]:
-    return ((more - less) / further for less, more in zip(few, many, strict=True))
+def _slopes(runs: Sequence[tuple[float, float]], further: int) -> Iterator[float]:
+    return ((many - few) / further for few, many in runs)
 
 
 def _spoken(rig: Rig, subject: Subject) -> Iterator[str]:

@@ -11,16 +11,16 @@ SCENARIO = "ttft"
 
 def measure_first_token(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
     """Percentiles of the waits through each server, less those of the upstream itself."""
-    waits: dict[str, list[list[int]]] = {}
-    for _ in range(rig.size.runs):
-        for subject in (rig.itself, *subjects):
-            outcome = rig.ask(subject, FEW, rig.size.first_tokens, concurrency=1)
-            waits.setdefault(subject.name, []).append(outcome.first_token_ns)
-    direct = [percentiles(run) for run in waits.pop(rig.itself.name)]
+
+    def measure(subject: Subject) -> tuple[float, float]:
+        outcome = rig.ask(subject, FEW, rig.size.first_tokens, concurrency=1)
+        return percentiles(outcome.first_token_ns)
+
+    waits = rig.in_turns((rig.itself, *subjects), measure)
+    direct = waits.pop(rig.itself.name)
     for name, runs in waits.items():
-        added = [
-            [(wait - alone) / 1e3 for wait, alone in zip(percentiles(run), itself, strict=True)]
-            for run, itself in zip(runs, direct, strict=True)
-        ]
-        yield of_runs(SCENARIO, name, "added at p50", "us", [run[0] for run in added])
-        yield of_runs(SCENARIO, name, "added at p99", "us", [run[1] for run in added])
+        for place, quantity in enumerate(("added at p50", "added at p99")):
+            added = [
+                (wait[place] - alone[place]) / 1e3 for wait, alone in zip(runs, direct, strict=True)
+            ]
+            yield of_runs(SCENARIO, name, quantity, "us", added)

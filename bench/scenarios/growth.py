@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import sleep
+from typing import Any
 
 from bench.figures import Figure, of_runs
 from bench.ledger_rows import fill_accounts, fill_journal
@@ -17,7 +18,7 @@ from bench.sizes import FEW
 
 SCENARIO = "growth"
 SILENT = Script(10, 60_000)
-TOO_LARGE = 413
+TOO_LARGE = "request_too_large"
 OPENED_EVERY_MS = 2
 WATCHED_S = 2
 
@@ -42,7 +43,7 @@ def _prompt(rig: Rig, subject: Subject) -> Iterator[Figure]:
     """A question over the limit of a request's tokens is refused: then that is what is measured."""
     for size in rig.size.prompt_bytes:
         yield _point(
-            rig, subject, "bytes of the question", size, prompt_bytes=size, refused_with=TOO_LARGE
+            rig, subject, "bytes of the question", size, prompt_bytes=size, refused_for=TOO_LARGE
         )
 
 
@@ -85,7 +86,7 @@ def _open_streams(rig: Rig) -> Iterator[Figure]:
         rig.upstream.hang_up()
 
 
-def _point(rig: Rig, subject: Subject, what: str, at: int, **more: int) -> Figure:
+def _point(rig: Rig, subject: Subject, what: str, at: int, **more: Any) -> Figure:
     requests = rig.affordable(subject, FEW, **more)
     runs = [rig.cost_us(subject, FEW, requests, **more) for _ in range(rig.size.runs)]
     return of_runs(SCENARIO, subject.name, what, "us", runs, at=at)

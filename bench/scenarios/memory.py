@@ -11,7 +11,7 @@ from bench.scripts import Script
 EACH_SECOND = Script(600, 1_000)
 OPENED_EVERY_MS = 2
 SETTLES_S = 3
-OPENS_WITHIN_S = 120
+NO_MORE_AFTER_S = 15
 
 
 def measure_memory(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
@@ -33,14 +33,17 @@ def measure_memory(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
                 f"failures: {outcome.errors or 'none'}"
             )
             continue
-        checked(outcome, subject.name)
+        checked(outcome, subject)
         kib = (after - before) / streams / 1024
         yield of_runs("memory", subject.name, f"a stream, of {streams}", "KiB", [kib])
 
 
 def wait_until_open(rig: Rig, streams: int) -> int:
-    """How many answers the upstream has open, at the latest when it has no more for long."""
-    until = monotonic() + OPENS_WITHIN_S
-    while (opened := rig.upstream.record().open) < streams and monotonic() < until:
+    """How many answers the upstream has open, once it has so many or no more come."""
+    opened, changed = 0, monotonic()
+    while opened < streams and monotonic() < changed + NO_MORE_AFTER_S:
         sleep(0.2)
+        now = len(rig.upstream.record().open)
+        if now != opened:
+            opened, changed = now, monotonic()
     return opened

@@ -56,7 +56,7 @@ def _configuration(setting: Setting, keys: tuple[str, ...]) -> Iterator[str]:
     store = setting.store or f"sqlite:///{setting.folder}/ledger.sqlite3"
     yield f'provider = "openai"\nmodel = "{MODEL}"\nbase_url = "{setting.origin}/v1"\n'
     yield f'port = {setting.port}\nworkers = {setting.workers}\nstore = "{store}"\n'
-    yield 'log_level = "error"\n'
+    yield 'log_level = "warning"\n'
     yield from (_PROFILE, _PATIENCE, _BUDGETS)
     for key in keys:
         yield f'\n[[auth.keys]]\nname = "{key}"\nsha256 = "{key_digest(key).hex()}"\n'

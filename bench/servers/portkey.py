@@ -1,4 +1,7 @@
-"""Portkey's gateway, as its npm package starts it."""
+"""Portkey's gateway, as its npm package starts it.
+
+Its server for Node is pinned to an older one: under those of 2026 it answers every stream with 500.
+"""
 
 from typing import Final
 
@@ -14,7 +17,7 @@ def launch_portkey(setting: Setting) -> Launch:
         "x-portkey-provider": "openai",
         "x-portkey-custom-host": f"{setting.origin}/v1",
     }
-    environment = {"NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost"}
+    environment = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost"}
     return Launch(command, environment, headers)
 
 
