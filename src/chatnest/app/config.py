@@ -124,7 +124,7 @@ class RetryConfig(Section, frozen=True, kw_only=True):
     max_delay_s: Seconds = 8.0
     """The longest wait between two attempts."""
 
-    deadline_s: Seconds = 20.0
+    deadline_s: Seconds = 45.0
     """After this long since the request came no further attempt begins."""
 
 
