@@ -31,9 +31,7 @@ _NOT_REPLAYED = frozenset({b"content-encoding", b"content-length", b"location"})
 class Sdk(Protocol):
     """What is used of an SDK's client."""
 
-    def post(
-        self, path: str, *, cast_to: type[httpx2.Response], content: bytes
-    ) -> httpx2.Response:
+    def post(self, path: str, *, cast_to: type[httpx2.Response], content: bytes) -> httpx2.Response:
         """Send a request, and give its response or raise what it means."""
 
 
