@@ -1,7 +1,10 @@
 """What clients of OpenAI and Anthropic ask beside an answer: which models, and how many tokens."""
 
+from typing import Annotated
+
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import PathParameter
 from litestar.response.base import ASGIResponse
 
 from chatnest.adapters.transport import (
@@ -67,7 +70,10 @@ def _model_handlers(current: CurrentServing, path: str) -> list[HTTPRouteHandler
         summary="Model",
         responses={200: json_response(Model, "That there is such a model."), **refused, **unknown},
     )
-    async def model(request: AnyRequest, name: str) -> ASGIResponse:
+    async def model(
+        request: AnyRequest,
+        name: Annotated[str, PathParameter(description="The public name of a route.")],
+    ) -> ASGIResponse:
         """Whether a request may name this model."""
         serving = current()
         try:
