@@ -178,15 +178,19 @@ def _schema_of_event(name: str, data_type: type | None) -> dict[str, Any]:
 def _schema_of(body_type: type) -> dict[str, Any]:
     """The schema of *body_type*, with every reference written out."""
     schemas, components = msgspec.json.schema_components([body_type])
-    return dict(_written_out(schemas[0], components))
+    return dict(_written_out(schemas[0], components, frozenset()))
 
 
-def _written_out(schema: Any, components: dict[str, Any]) -> Any:
+def _written_out(schema: Any, components: dict[str, Any], within: frozenset[str]) -> Any:
+    """*schema* without references; what holds itself is anything where it does so again."""
     if isinstance(schema, list):
-        return [_written_out(item, components) for item in schema]
+        return [_written_out(item, components, within) for item in schema]
     if not isinstance(schema, dict):
         return schema
     reference = schema.get("$ref")
-    if reference is not None:
-        return _written_out(components[reference.rpartition("/")[2]], components)
-    return {key: _written_out(value, components) for key, value in schema.items()}
+    if not isinstance(reference, str):
+        return {key: _written_out(value, components, within) for key, value in schema.items()}
+    name = reference.rpartition("/")[2]
+    if name in within:
+        return {}
+    return _written_out(components[name], components, within | {name})
