@@ -219,7 +219,7 @@ class TestCheck:
             "    scripted/scripted: 0 USD in, 0 USD out, for a million tokens (free: scripted)",
             "limits     connect 10 s, first token 30 s, idle 30 s, total 600 s, write stall 30 s, "
             "heartbeat 15 s, drain 10 s, lease 60 s",
-            "failures   3 attempts within 20 s; after 5 in a row a target is left alone for 30 s",
+            "failures   3 attempts within 45 s; after 5 in a row a target is left alone for 30 s",
         ]
         assert "  balanced (default)" in lines
         assert any("200000 tokens a day" in line for line in lines) is False
@@ -267,7 +267,7 @@ class TestCheck:
             "    limits: first token 2.5 s, total 40 s",
             "limits     connect 10 s, first token 30 s, idle 30 s, total 600 s, write stall 30 s, "
             "heartbeat 15 s, drain 10 s, lease 60 s",
-            "failures   3 attempts within 20 s; after 2 in a row a target is left alone for 4.5 s",
+            "failures   3 attempts within 45 s; after 2 in a row a target is left alone for 4.5 s",
         ]
         assert "s3cret" not in result.output
 

@@ -95,6 +95,14 @@ class TestKeys:
     ) -> None:
         chosen("openai", ChatNestConfig(base_url=base_url)).require(environ)
 
+    @pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
+    def test_any_of_the_kinds_variables_will_do(self, variable: str) -> None:
+        claude = chosen("anthropic")
+        claude.require({variable: "sk-test"})
+        assert claude.key_source({variable: "sk-test"}) == variable
+        with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY is not set"):
+            claude.require({})
+
     @pytest.mark.parametrize("name", ["local", "scripted"])
     def test_these_need_none(self, name: str) -> None:
         chosen(name).require({})

@@ -57,7 +57,7 @@ class TestOurOwn:
                 "takes: text, images, tools, further fields of the anthropic wire; a user's "
                 "message first",
                 "model: claude-haiku-4-5, where none is named",
-                "reads: ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL",
+                "reads: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL",
                 "state: ANTHROPIC_API_KEY is not set; set it to your key",
             ],
             f"local, {OWN}": [

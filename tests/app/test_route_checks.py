@@ -174,7 +174,7 @@ def test_what_cannot_work_is_refused_with_its_place_and_what_to_do(
             "providers.work: no route has a target at this provider.",
         ),
         (
-            routed("openai/a", "openai/b"),
+            routed("openai/a", "openai/b", retry=RetryConfig(deadline_s=20)),
             "routes.fast: a target that says nothing is given up after first_token_s, 30 s, and "
             "no other is asked after retry.deadline_s, 20 s.",
         ),
@@ -195,5 +195,6 @@ def test_a_stall_can_be_followed_by_another_target_where_the_deadline_is_not_bef
         targets=("openai/a", "openai/b"), time_limits=RouteTimeLimitsConfig(first_token_s=own_s)
     )
     limits = TimeLimitsConfig(first_token_s=first_token_s)
-    config = ChatNestConfig(routes={"r": route}, time_limits=limits)
+    retry = RetryConfig(deadline_s=20)
+    config = ChatNestConfig(routes={"r": route}, time_limits=limits, retry=retry)
     assert bool(warnings(config, {})) is warned

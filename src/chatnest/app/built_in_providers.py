@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from chatnest.adapters.providers import LocalProvider, OpenAIProvider, ScriptedProvider
+from chatnest.adapters.providers.anthropic import AnthropicProvider
 from chatnest.adapters.providers.scripted import DEMONSTRATION
 from chatnest.app.config_values import Count, Section
 from chatnest.app.provider_factory import ProviderPorts, ProviderSettings
@@ -54,8 +55,6 @@ def create_openai(settings: ProviderSettings, ports: ProviderPorts) -> ChatProvi
 
 def create_anthropic(settings: ProviderSettings, ports: ProviderPorts) -> ChatProvider:
     """Anthropic, or a server that speaks its wire."""
-    from chatnest.adapters.providers.anthropic import AnthropicProvider
-
     return AnthropicProvider(**_remote(settings))
 
 

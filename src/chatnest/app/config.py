@@ -124,7 +124,7 @@ class RetryConfig(Section, frozen=True, kw_only=True):
     max_delay_s: Seconds = 8.0
     """The longest wait between two attempts."""
 
-    deadline_s: Seconds = 20.0
+    deadline_s: Seconds = 45.0
     """After this long since the request came no further attempt begins."""
 
 
@@ -170,14 +170,30 @@ class AuthConfig(Section, frozen=True, kw_only=True):
     """The callers that are known by a key."""
 
 
+DialectName = Literal["chatnest", "openai", "anthropic", "ai-sdk", "ag-ui"]
+
+
 class HttpConfig(Section, frozen=True, kw_only=True):
     """Which HTTP routes are mounted, and where."""
 
     mount: bool = True
     """Whether the chat and usage routes are mounted at all."""
 
+    dialects: tuple[DialectName, ...] = ("chatnest", "openai", "anthropic", "ai-sdk", "ag-ui")
+    """The dialects that are spoken: ChatNest's own, those of the SDKs of OpenAI and Anthropic, the
+    AI SDK's UI message stream, and AG-UI."""
+
     path: UrlPath = "/api"
-    """Where: the chat is at ``PATH/chat`` and the caller's own usage at ``PATH/usage``."""
+    """Where: ChatNest's own chat is at ``PATH/chat``, the AI SDK's at ``PATH/ui/chat``, and the
+    caller's own usage at ``PATH/usage``."""
+
+    v1_path: UrlPath = "/v1"
+    """Where the clients of OpenAI and Anthropic find what they know: ``V1_PATH/chat/completions``,
+    ``V1_PATH/responses``, ``V1_PATH/models``, ``V1_PATH/messages`` and
+    ``V1_PATH/messages/count_tokens``."""
+
+    ag_ui_path: UrlPath = "/agui"
+    """Where AG-UI's agent is."""
 
     mount_health: bool = True
     """Whether the health routes are mounted."""

@@ -46,7 +46,7 @@ def _provider_line(provider: ProviderChoice, environ: Mapping[str, str]) -> str:
     key = provider.key_source(environ)
     if key is not None:
         parts.append(f"key in {key}")
-    elif provider.built_in is not None and provider.built_in.key_variable is not None:
+    elif provider.built_in is not None and provider.built_in.key_variables:
         parts.append("no key")
     return f"{provider.name}{kind}: {', '.join(parts)}"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import CLIPlugin, InitPlugin
@@ -15,7 +15,7 @@ from chatnest.app.config import ChatNestConfig
 from chatnest.app.config_checks import check
 from chatnest.app.container import Container
 from chatnest.app.openapi import with_keys
-from chatnest.app.routes import chat_router, health_router
+from chatnest.app.routes import chat_routers, health_router
 from chatnest.app.serving import Serving, handle_failure
 from chatnest.app.shutdown import on_termination
 from chatnest.app.streaming import StreamRegistry
@@ -69,8 +69,7 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
         """Add routes, dependency, error handling and lifespan to the application."""
         http = self._config.http
         if http.mount:
-            router = chat_router(self.serving, http, needs_key=self._needs_key)
-            app_config.route_handlers.append(router)
+            app_config.route_handlers.extend(self.routers())
             if self._needs_key and app_config.openapi_config is not None:
                 app_config.openapi_config = with_keys(app_config.openapi_config)
         if http.mount_health:
@@ -85,6 +84,13 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
         }
         app_config.lifespan.append(self._lifespan)
         return app_config
+
+    def routers(self) -> list[Router]:
+        """The routes of all mounted dialects, for an application that mounts them by itself.
+
+        With ``http.mount`` off, they can stand under a prefix and guards of its own.
+        """
+        return chat_routers(self.serving, self._config.http, needs_key=self._needs_key)
 
     def on_cli_init(self, cli: "Group") -> None:
         """Add ``chatnest`` to the host application's own command line."""
@@ -116,7 +122,12 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
             clock = container.clock()
             registry = StreamRegistry(clock)
             self._serving = Serving(
-                self._config, container.service(), registry, clock, self._resolve_principal
+                self._config,
+                container.service(),
+                registry,
+                clock,
+                self._resolve_principal,
+                clock.now(),
             )
             grace_us = round(self._config.time_limits.drain_s * US_PER_S)
             try:

@@ -66,8 +66,9 @@ class ProviderChoice:
         """The environment variable that its key comes from; None where it is sent none."""
         if self.settings.api_key_env is not None:
             return self.settings.api_key_env
-        variable = None if self.built_in is None else self.built_in.key_variable
-        return variable if self.api_key(environ) is None and environ.get(variable or "") else None
+        if self.built_in is None or self.api_key(environ) is not None:
+            return None
+        return self.built_in.key_variable(environ)
 
     def model(self, named: str | None, path: str) -> str:
         """The model that it is asked for where the configuration names *named* at *path*.
@@ -92,13 +93,13 @@ class ProviderChoice:
     def _missing_variable(self, environ: Mapping[str, str]) -> str | None:
         if self.settings.api_key_env is not None:
             return None if self.api_key(environ) else self.settings.api_key_env
-        if self.built_in is None or self.built_in.key_variable is None:
+        if self.built_in is None or not self.built_in.key_variables:
             return None
         # A server at an address of its own may want no key, so that none is asked for.
         has_address = self.settings.base_url or environ.get(self.built_in.base_url_variable or "")
-        if has_address or environ.get(self.built_in.key_variable):
+        if has_address or self.built_in.key_variable(environ):
             return None
-        return self.built_in.key_variable
+        return self.built_in.key_variables[0]
 
     def _check_factory(self) -> None:
         if self.built_in is None:
@@ -131,6 +132,6 @@ def usual_provider(config: ChatNestConfig, environ: Mapping[str, str]) -> str:
     if config.base_url:
         return OPENAI.name
     for kind in (OPENAI, ANTHROPIC):
-        if environ.get(kind.key_variable or ""):
+        if kind.key_variable(environ):
             return kind.name
     return LOCAL.name

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
 
-from chatnest.adapters.providers import LOCAL_MODEL
+from chatnest.adapters.providers import LOCAL_MODEL, OpenAIProvider
+from chatnest.adapters.providers.anthropic import AnthropicProvider
 from chatnest.app.built_in_providers import LocalOptions, RemoteOptions, ScriptedOptions
 from chatnest.app.config_values import Section
 from chatnest.domain.capabilities import Capabilities
@@ -19,9 +20,9 @@ class BuiltInKind:
     """A kind of provider that needs no package beside ChatNest's own and its extras.
 
     ``factory`` is its entry point, as in ``pyproject.toml``. ``packages`` are the modules that it
-    imports, ``install`` the command that installs them. ``key_variable`` and ``base_url_variable``
-    are where its library looks for a key and for another server. ``default_model`` is asked where
-    the configuration names none.
+    imports, ``install`` the command that installs them. ``key_variables``, the first that is set,
+    and ``base_url_variable`` are where it looks for a key and for another server.
+    ``default_model`` is asked where the configuration names none.
     """
 
     name: str
@@ -32,9 +33,13 @@ class BuiltInKind:
     default_model: str
     packages: tuple[str, ...] = ()
     install: str = ""
-    key_variable: str | None = None
+    key_variables: tuple[str, ...] = ()
     base_url_variable: str | None = None
     has_one_model: bool = False
+
+    def key_variable(self, environ: Mapping[str, str]) -> str | None:
+        """The variable that its key is taken from; None where none is set."""
+        return next((name for name in self.key_variables if environ.get(name)), None)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -52,8 +57,8 @@ OPENAI = BuiltInKind(
     default_model="gpt-4o-mini",
     packages=("aiohttp", "openai"),
     install="pip install 'chatnest[openai]'",
-    key_variable="OPENAI_API_KEY",
-    base_url_variable="OPENAI_BASE_URL",
+    key_variables=OpenAIProvider.key_variables,
+    base_url_variable=OpenAIProvider.base_url_variable,
 )
 ANTHROPIC = BuiltInKind(
     name="anthropic",
@@ -64,8 +69,8 @@ ANTHROPIC = BuiltInKind(
     default_model="claude-haiku-4-5",
     packages=("aiohttp", "anthropic"),
     install="pip install 'chatnest[anthropic]'",
-    key_variable="ANTHROPIC_API_KEY",
-    base_url_variable="ANTHROPIC_BASE_URL",
+    key_variables=AnthropicProvider.key_variables,
+    base_url_variable=AnthropicProvider.base_url_variable,
 )
 LOCAL = BuiltInKind(
     name="local",

@@ -85,9 +85,8 @@ def _block(registration: Registration, name: str, facts: Mapping[str, str]) -> I
 def _data(kind: BuiltInKind) -> dict[str, str]:
     only = ", and no other" if kind.has_one_model else ", where none is named"
     data = {"takes": _taken(kind.capabilities), "model": f"{kind.default_model}{only}"}
-    variables = [name for name in (kind.key_variable, kind.base_url_variable) if name is not None]
-    if variables:
-        data["reads"] = ", ".join(variables)
+    if kind.base_url_variable is not None:
+        data["reads"] = ", ".join((*kind.key_variables, kind.base_url_variable))
     return data
 
 

@@ -1,65 +1,82 @@
 """The HTTP routes: chat, the caller's own usage, and health."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from litestar import Response, Router, get, post
 from litestar.exceptions import ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 from litestar.response.base import ASGIResponse
 
-from chatnest.adapters.transport.chatnest import EVENT_DATA, ChatNestDialect
-from chatnest.adapters.transport.chatnest_body import ChatBody
+from chatnest.adapters.transport.chatnest import ChatNestDialect
 from chatnest.adapters.transport.sse import to_json
 from chatnest.adapters.transport.usage_report import UsageReport, usage_report
 from chatnest.app.auth import identify
 from chatnest.app.config import HttpConfig
+from chatnest.app.endpoints import Endpoint, endpoints
 from chatnest.app.openapi import (
-    CHAT_EXAMPLE,
-    CHAT_RESPONSES,
     KEY_NEEDED,
     READY_RESPONSES,
     USAGE_RESPONSES,
     HealthBody,
+    chat_responses,
     streaming_operation,
 )
 from chatnest.app.serving import (
     AnyRequest,
-    Serving,
+    CurrentServing,
     failure_response,
     handle_failure,
     serve_chat,
 )
+from chatnest.app.v1_routes import v1_handlers
 from chatnest.domain.errors import ChatNestError, InvalidRequestError
 from chatnest.domain.usage_view import MOST_HISTORY_DAYS
 
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
 
-CurrentServing = Callable[[], Serving]
-"""Gives what the running application works with: it is built anew at each start."""
+def chat_routers(
+    current: CurrentServing, http: HttpConfig, *, needs_key: bool = False
+) -> list[Router]:
+    """The routes of every dialect that is mounted, and ``GET PATH/usage``.
+
+    *needs_key* is for their description alone.
+    """
+    handlers = [_chat_handler(current, endpoint) for endpoint in endpoints(http)]
+    handlers += [_usage_handler(current, http), *v1_handlers(current, http)]
+    security = KEY_NEEDED if needs_key else None
+    return [Router("/", route_handlers=handlers, tags=["chat"], security=security)]
 
 
-def chat_router(current: CurrentServing, http: HttpConfig, *, needs_key: bool = False) -> Router:
-    """``POST PATH/chat`` and ``GET PATH/usage``; *needs_key* is for their description alone."""
-    dialect = ChatNestDialect()
-
+def _chat_handler(current: CurrentServing, endpoint: Endpoint) -> HTTPRouteHandler:
     # The body is bounded where it is read: Litestar's own bound could not answer in the dialect.
     @post(
-        "/chat",
+        endpoint.path,
         status_code=200,
         request_max_body_size=None,
-        operation_class=streaming_operation(ChatBody, CHAT_EXAMPLE, EVENT_DATA),
-        operation_id="chat",
-        summary="Chat",
-        responses=CHAT_RESPONSES,
+        operation_class=streaming_operation(
+            endpoint.body,
+            endpoint.example,
+            endpoint.event,
+            is_whole_too=endpoint.is_whole_too,
+        ),
+        operation_id=endpoint.operation_id,
+        summary=endpoint.summary,
+        responses=chat_responses(endpoint.error),
     )
     async def chat(request: AnyRequest) -> ASGIResponse:
-        """Stream an answer within the caller's limits."""
-        return await serve_chat(current(), dialect, request)
+        """Answer within the caller's limits."""
+        return await serve_chat(current(), endpoint.dialect, request)
+
+    return chat
+
+
+def _usage_handler(current: CurrentServing, http: HttpConfig) -> HTTPRouteHandler:
+    dialect = ChatNestDialect()
 
     @get(
-        "/usage",
+        f"{http.path.rstrip('/')}/usage",
         operation_id="usage",
         summary="Usage",
         responses=USAGE_RESPONSES,
@@ -89,12 +106,7 @@ def chat_router(current: CurrentServing, http: HttpConfig, *, needs_key: bool = 
             return failure_response(dialect, error)
         return _json(200, usage_report(view))
 
-    return Router(
-        http.path,
-        route_handlers=[chat, usage],
-        tags=["chat"],
-        security=KEY_NEEDED if needs_key else None,
-    )
+    return usage
 
 
 def health_router(current: CurrentServing, http: HttpConfig) -> Router:

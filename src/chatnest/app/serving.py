@@ -1,7 +1,7 @@
 """What one chat request goes through, whatever its dialect: who, what, whether, and the stream."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,15 +20,19 @@ from chatnest.domain.chat import ChatService
 from chatnest.domain.errors import (
     ChatNestError,
     ConfigurationError,
+    InvalidRequestError,
     PublicError,
     StoreUnavailableError,
 )
 from chatnest.domain.ports import Clock
+from chatnest.domain.requests import ChatRequest
 from chatnest.domain.windows import US_PER_S
 
 _logger = logging.getLogger("chatnest.requests")
 
 AnyRequest = Request[Any, Any, Any]
+
+_LONGEST_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class Serving:
     registry: StreamRegistry
     clock: Clock
     resolve_principal: PrincipalResolver
+    started_at: int
+
+
+CurrentServing = Callable[[], Serving]
+"""Gives what the running application works with: it is built anew at each start."""
 
 
 async def serve_chat(serving: Serving, dialect: Dialect, request: AnyRequest) -> ASGIResponse:
@@ -99,7 +108,7 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     body = await read_body(request, config.max_body_bytes, clock)
     asked = dialect.decode(body)
     serving.registry.check_open()
-    outcome = await serving.service.open(principal, asked.request)
+    outcome = await serving.service.open(principal, _keyed(asked.request, request))
     if isinstance(outcome, Refusal):
         return plain_response(dialect.refusal(outcome, clock.now()))
     try:
@@ -107,6 +116,22 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     except BaseException:
         await outcome.aclose()
         raise
+
+
+def _keyed(asked: ChatRequest, request: AnyRequest) -> ChatRequest:
+    """*asked* under the idempotency key that *request* carries, if it does.
+
+    Raises:
+        InvalidRequestError: it is none that can be kept.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return asked
+    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise InvalidRequestError(
+            f"must be 1 to {_LONGEST_KEY} printable ASCII characters", field="Idempotency-Key"
+        )
+    return replace(asked, idempotency_key=key)
 
 
 def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) -> ASGIResponse:

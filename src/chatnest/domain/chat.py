@@ -28,11 +28,13 @@ from chatnest.domain.ports import (
 )
 from chatnest.domain.preparing import Preparation, Prepared
 from chatnest.domain.profiles import Profile, lower
+from chatnest.domain.prompt import Asked
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.routes import Route
 from chatnest.domain.seats import Seat, take_seat
 from chatnest.domain.settling import Settler
 from chatnest.domain.switchboard import Switchboard
+from chatnest.domain.tools import Tool
 from chatnest.domain.upkeep import charge_dead_holds, forget_history
 from chatnest.domain.usage_view import MOST_HISTORY_DAYS, UsageView, usage_step
 
@@ -110,6 +112,17 @@ class ChatService:
         rules = budget_rules(self._policy, principal, profile)
         now = self._around.clock.now()
         return await self._store.transact(*usage_step(principal.id, profile, rules, now, days))
+
+    async def count_tokens(
+        self, model: str | None, messages: Sequence[Message], tools: tuple[Tool, ...] = ()
+    ) -> int:
+        """The tokens of a prompt at the preferred target of *model*, as they are estimated.
+
+        Raises:
+            InvalidRequestError: there is no such model.
+        """
+        target = self._switchboard.route(model).targets[0]
+        return await target.fitter.count(Asked(messages, tools))
 
     async def check_store(self) -> None:
         """Pass where the ledger answers.

@@ -237,7 +237,7 @@ class RetryPolicy:
     max_attempts: int = 3
     base_delay_us: int = US_PER_S // 2
     max_delay_us: int = 8 * US_PER_S
-    deadline_us: int = 20 * US_PER_S
+    deadline_us: int = 45 * US_PER_S
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:

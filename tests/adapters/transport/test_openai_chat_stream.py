@@ -31,6 +31,7 @@ from chatnest.domain.usage import TokenUsage
 from chatnest.testing.event_strategies import event_batches, event_sequences, failures, finishes
 from tests.adapters.transport.examples import NOW, balance
 from tests.adapters.transport.openai_sdk import Served, client_of, whole_text
+from tests.adapters.transport.whatwg_sse import parse_event_stream
 
 SERVED = Served()
 CLIENT = client_of(SERVED)
@@ -273,6 +274,9 @@ def test_the_sdk_reads_every_answer_however_its_stream_is_cut(
     # What a model says never ends a line: each frame is one.
     assert all(line.startswith((b"data: ", b": ping")) for line in stream.split(b"\n\n")[:-1])
     assert b"\r" not in stream
+    for each in parse_event_stream(stream)[:-1]:
+        # The client itself takes chunks as they come, and looks at no types.
+        ChatCompletionChunk.model_validate(json.loads(each.data), strict=True)
     check(assembled(read(stream, cuts)), events, include_usage)
 
 

@@ -14,6 +14,7 @@ from openai.types.responses import (
     ResponseReasoningItem,
     ResponseStreamEvent,
 )
+from pydantic import TypeAdapter
 
 from chatnest.adapters.transport import Encoder
 from chatnest.adapters.transport.openai_responses import OpenAIResponsesDialect
@@ -39,6 +40,7 @@ from tests.adapters.transport.whatwg_sse import parse_event_stream
 SERVED = Served()
 CLIENT = client_of(SERVED)
 DIALECT = OpenAIResponsesDialect()
+EVENTS: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 STARTED = Started("r1", "fast", "balanced", NOW + 999_999)
 USAGE = UsageReported(
     TokenUsage(120, 30, cached_input_tokens=100, reasoning_tokens=8),
@@ -371,6 +373,9 @@ def test_the_sdk_reads_every_response_however_its_stream_is_cut(
     batches = data.draw(event_batches(events))
     stream = b"".join([reply.encode(batch) + reply.ping for batch in batches])
     assert b"\r" not in stream
+    for each in parse_event_stream(stream):
+        # The client itself takes events as they come, and looks at no types.
+        assert EVENTS.validate_python(json.loads(each.data)).type == each.type
     told = read(stream, cuts)
     assert [event.sequence_number for event in told] == list(range(len(told)))
     last, ending = told[-1], events[-1]

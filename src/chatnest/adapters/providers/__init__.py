@@ -3,8 +3,16 @@
 Importing them imports no SDK: each provider loads its own when it is made.
 """
 
+from chatnest.adapters.providers.anthropic import AnthropicProvider
 from chatnest.adapters.providers.local import LOCAL_MODEL, LocalProvider
 from chatnest.adapters.providers.openai import OpenAIProvider
 from chatnest.adapters.providers.scripted import Script, ScriptedProvider
 
-__all__ = ["LOCAL_MODEL", "LocalProvider", "OpenAIProvider", "Script", "ScriptedProvider"]
+__all__ = [
+    "LOCAL_MODEL",
+    "AnthropicProvider",
+    "LocalProvider",
+    "OpenAIProvider",
+    "Script",
+    "ScriptedProvider",
+]

@@ -106,7 +106,7 @@ class ToolBody(msgspec.Struct):
 
     name: Annotated[str, Meta(min_length=1, pattern=r"\A[^\x00]*\Z")]
     description: str = ""
-    parameters: msgspec.Raw = msgspec.Raw()
+    parameters: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class ContextBody(msgspec.Struct):

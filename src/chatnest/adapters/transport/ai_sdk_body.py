@@ -79,8 +79,8 @@ class ToolBody(msgspec.Struct, rename="camel"):
     """A tool of the client's; its name is its key."""
 
     description: str | None = None
-    input_schema: msgspec.Raw = msgspec.Raw()
-    parameters: msgspec.Raw = msgspec.Raw()
+    input_schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    parameters: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class UiChatBody(msgspec.Struct, rename="camel"):

@@ -40,9 +40,9 @@ class ToolPartBody(msgspec.Struct, rename="camel", kw_only=True):
     state: ToolState | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
-    input: msgspec.Raw = msgspec.Raw()
-    raw_input: msgspec.Raw = msgspec.Raw()
-    output: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    raw_input: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    output: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     error_text: str | None = None
     approval: ApprovalBody | None = None
 

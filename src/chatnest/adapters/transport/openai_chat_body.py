@@ -113,7 +113,7 @@ class FunctionBody(msgspec.Struct):
 
     name: ToolName
     description: str | None = None
-    parameters: msgspec.Raw = msgspec.Raw()
+    parameters: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     strict: bool | None = None
 
 
