@@ -1,6 +1,8 @@
 """What a guarded stream costs, beside what the machine allows and what others cost."""
 
 import argparse
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("streams").add_argument
     add("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="only these")
     add("--servers", nargs="+", choices=_NAMES, default=_NAMES, help="only these")
-    add("--full", action="store_true", help="all points and long runs: an hour, not five minutes")
+    add("--full", action="store_true", help="every point, and long runs")
     add("--requests", type=int, help="requests in each run")
     add("--runs", type=int, help="runs of each kind; medians are shown")
     add("--results", type=Path, default=RESULTS, help="where the figures go, with an SVG beside")
@@ -65,6 +67,8 @@ def _measure(options: argparse.Namespace, findings: Findings) -> None:
     size = replace(size, **{name: value for name, value in chosen.items() if value})
     servers = [server for server in SERVERS if server.name in options.servers]
     raise_open_files()
+    # An exit, unlike a signal, ends what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with (
         TemporaryDirectory(prefix="chatnest-bench-") as folder,
         Rig(size, Path(folder), findings.notes) as rig,
