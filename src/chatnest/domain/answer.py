@@ -130,6 +130,7 @@ class Answer:
                 except ProviderError as failed:
                     error = failed.failure
                 except asyncio.CancelledError as cancelled:
+                    self._attempt.sent = not _is_unsent(cancelled)
                     if self._wait.by_others:
                         raise
                     error = _defect(cancelled)
@@ -324,6 +325,12 @@ class Answer:
         if self._attempt.prepared.live.fitter.wants_to_learn():
             self._around.settler.start(self._account.learn(self._attempt))
         return reported
+
+
+def _is_unsent(cancelled: asyncio.CancelledError) -> bool:
+    """Whether the provider vouches that nothing of the call had left when it was given up."""
+    cause = cancelled.__cause__
+    return isinstance(cause, ProviderError) and not cause.failure.billable
 
 
 def _defect(error: BaseException) -> Failure:
