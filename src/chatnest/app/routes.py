@@ -19,8 +19,8 @@ from chatnest.app.openapi import (
     READY_RESPONSES,
     USAGE_RESPONSES,
     HealthBody,
+    answering_operation,
     chat_responses,
-    streaming_operation,
 )
 from chatnest.app.serving import (
     AnyRequest,
@@ -55,15 +55,12 @@ def _chat_handler(current: CurrentServing, endpoint: Endpoint) -> HTTPRouteHandl
         endpoint.path,
         status_code=200,
         request_max_body_size=None,
-        operation_class=streaming_operation(
-            endpoint.body,
-            endpoint.example,
-            endpoint.event,
-            is_whole_too=endpoint.is_whole_too,
+        operation_class=answering_operation(
+            endpoint.body, endpoint.example, endpoint.event, endpoint.whole
         ),
         operation_id=endpoint.operation_id,
         summary=endpoint.summary,
-        responses=chat_responses(endpoint.error),
+        responses=chat_responses(endpoint.error, endpoint.statuses),
     )
     async def chat(request: AnyRequest) -> ASGIResponse:
         """Answer within the caller's limits."""

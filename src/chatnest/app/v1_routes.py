@@ -23,7 +23,12 @@ from chatnest.adapters.transport.openai_problems import ErrorBody as OpenAIError
 from chatnest.app.auth import identify
 from chatnest.app.bodies import read_body
 from chatnest.app.config import HttpConfig
-from chatnest.app.openapi import error_responses, json_operation, json_response
+from chatnest.app.openapi import (
+    AlwaysValidOperation,
+    error_responses,
+    json_operation,
+    json_response,
+)
 from chatnest.app.serving import AnyRequest, CurrentServing, failure_response, plain_response
 from chatnest.domain.errors import PublicError
 
@@ -66,6 +71,7 @@ def _model_handlers(current: CurrentServing, path: str) -> list[HTTPRouteHandler
 
     @get(
         f"{path}/models/{{name:path}}",
+        operation_class=AlwaysValidOperation,
         operation_id="model",
         summary="Model",
         responses={200: json_response(Model, "That there is such a model."), **refused, **unknown},
