@@ -24,6 +24,7 @@ from chatnest.adapters.transport.openai_problems import ErrorBody as OpenAIError
 from chatnest.adapters.transport.openai_responses_body import ResponsesBody
 from chatnest.app import answer_schemas
 from chatnest.app.config import HttpConfig
+from chatnest.app.http_paths import paths_of
 from chatnest.app.json_schemas import JsonSchema
 
 _QUESTION: Final = "What is the capital of France?"
@@ -71,9 +72,9 @@ def _switch(dialect: Dialect) -> str:
 
 
 def _all(http: HttpConfig) -> Iterator[Endpoint]:
-    own, v1 = http.path.rstrip("/"), http.v1_path.rstrip("/")
+    paths = paths_of(http)
     yield Endpoint(
-        f"{own}/chat",
+        paths.chat,
         ChatNestDialect(),
         "chat",
         "Chat",
@@ -85,7 +86,7 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
         _BEFORE_A_STREAM,
     )
     yield Endpoint(
-        f"{own}/ui/chat",
+        paths.ui_chat,
         AiSdkDialect(),
         "ui_chat",
         "Chat of the AI SDK's useChat",
@@ -103,7 +104,7 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
         _BEFORE_A_STREAM,
     )
     yield Endpoint(
-        f"{v1}/chat/completions",
+        paths.chat_completions,
         OpenAIChatDialect(),
         "chat_completions",
         "Chat Completions of OpenAI",
@@ -115,7 +116,7 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
         _OPENAI,
     )
     yield Endpoint(
-        f"{v1}/responses",
+        paths.responses,
         OpenAIResponsesDialect(),
         "responses",
         "Responses of OpenAI",
@@ -127,7 +128,7 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
         _OPENAI,
     )
     yield Endpoint(
-        f"{v1}/messages",
+        paths.messages,
         AnthropicDialect(),
         "messages",
         "Messages of Anthropic",
@@ -144,7 +145,7 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
         _ANTHROPIC,
     )
     yield Endpoint(
-        http.ag_ui_path,
+        paths.ag_ui,
         AgUiDialect(),
         "ag_ui",
         "Run of an AG-UI agent",

@@ -14,6 +14,7 @@ from chatnest.adapters.transport.usage_report import UsageReport, usage_report
 from chatnest.app.auth import identify
 from chatnest.app.config import HttpConfig
 from chatnest.app.endpoints import Endpoint, endpoints
+from chatnest.app.http_paths import paths_of
 from chatnest.app.openapi import (
     KEY_NEEDED,
     READY_RESPONSES,
@@ -73,7 +74,7 @@ def _usage_handler(current: CurrentServing, http: HttpConfig) -> HTTPRouteHandle
     dialect = ChatNestDialect()
 
     @get(
-        f"{http.path.rstrip('/')}/usage",
+        paths_of(http).usage,
         operation_id="usage",
         summary="Usage",
         responses=USAGE_RESPONSES,
