@@ -13,6 +13,7 @@ from chatnest.adapters.transport.wire import Asked, Dialect, Encoder, WireRespon
 from chatnest.app.auth import PrincipalResolver, UnauthorizedError, identify
 from chatnest.app.bodies import read_body
 from chatnest.app.config import ChatNestConfig
+from chatnest.app.idempotency import keyed
 from chatnest.app.streaming import EventStreamResponse, StreamRegistry, WholeResponse
 from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
@@ -20,19 +21,15 @@ from chatnest.domain.chat import ChatService
 from chatnest.domain.errors import (
     ChatNestError,
     ConfigurationError,
-    InvalidRequestError,
     PublicError,
     StoreUnavailableError,
 )
 from chatnest.domain.ports import Clock
-from chatnest.domain.requests import ChatRequest
 from chatnest.domain.windows import US_PER_S
 
 _logger = logging.getLogger("chatnest.requests")
 
 AnyRequest = Request[Any, Any, Any]
-
-_LONGEST_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     body = await read_body(request, config.max_body_bytes, clock)
     asked = dialect.decode(body)
     serving.registry.check_open()
-    outcome = await serving.service.open(principal, _keyed(asked.request, request))
+    outcome = await serving.service.open(principal, keyed(asked.request, request))
     if isinstance(outcome, Refusal):
         return plain_response(dialect.refusal(outcome, clock.now()))
     try:
@@ -116,22 +113,6 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     except BaseException:
         await outcome.aclose()
         raise
-
-
-def _keyed(asked: ChatRequest, request: AnyRequest) -> ChatRequest:
-    """*asked* under the idempotency key that *request* carries, if it does.
-
-    Raises:
-        InvalidRequestError: it is none that can be kept.
-    """
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return asked
-    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise InvalidRequestError(
-            f"must be 1 to {_LONGEST_KEY} printable ASCII characters", field="Idempotency-Key"
-        )
-    return replace(asked, idempotency_key=key)
 
 
 def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) -> ASGIResponse:
