@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 
 from chatnest.adapters.transport.chatnest import ChatNestDialect
-from chatnest.adapters.transport.wire import Asked, Dialect, Encoder, WireResponse
+from chatnest.adapters.transport.wire import Asked, Dialect, WholeReply, WireResponse
 from chatnest.app.auth import PrincipalResolver, UnauthorizedError, identify
 from chatnest.app.bodies import read_body
 from chatnest.app.config import ChatNestConfig
@@ -118,13 +118,14 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
 def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) -> ASGIResponse:
     """*answer* as its client wants to have it: as a stream, or in one piece."""
     limits = serving.config.time_limits
-    now, reply = serving.clock.now(), asked.reply
-    if not isinstance(reply, Encoder):
+    now, encoder = serving.clock.now(), asked.encoder
+    if encoder is None:
+        reply = cast(WholeReply, asked.reply)
         headers = dialect.answer_headers(answer.started, answer.admitted, now)
         return WholeResponse(answer, reply, serving.registry, headers=headers)
     return EventStreamResponse(
         answer,
-        reply,
+        encoder,
         serving.registry,
         serving.clock,
         headers=dialect.stream_headers(answer.started, answer.admitted, now),

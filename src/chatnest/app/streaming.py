@@ -16,6 +16,7 @@ from litestar.types import Receive, Scope, Send
 from chatnest.adapters.transport.wire import Encoder, Headers, WholeReply
 from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError, PublicError
+from chatnest.domain.events import Failed, Finished
 from chatnest.domain.ports import Clock
 from chatnest.domain.watchdog import Watchdog, wait_within
 
@@ -129,8 +130,9 @@ class Pump:
                 self._stall.relax()
                 self._silence.expect_within(self._heartbeat_us)
                 async for batch in self._answer:
-                    await self._write(self._encoder.encode(batch), more=True)
-            await self._write(b"", more=False)
+                    # The end goes out with the last frames, in one write.
+                    more = not isinstance(batch[-1], Finished | Failed)
+                    await self._write(self._encoder.encode(batch), more=more)
         finally:
             self._silence.close()
             self._stall.close()
