@@ -361,7 +361,7 @@ def _read_ui(events: Iterable[Event]) -> Told:
                     metadata["usage"]["inputTokens"],
                     metadata["usage"]["outputTokens"],
                 )
-                told.cost_usd = metadata["costUsd"]
+                told.cost_usd = metadata.get("costUsd")
                 finished = True
     return told
 
