@@ -94,13 +94,14 @@ class Speaker:
         talk: Talk = HELLO,
         *,
         model: str | None = None,
+        path: str | None = None,
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Exchange:
-        """Send *talk* to *model*, with the fields *more* in its body."""
+        """Send *talk* to *model*, with the fields *more* in its body; to *path*, if given."""
         body = self.body(talk)
         raw = self.raw({**(body if model is None else self.model(body, model)), **more})
-        return await Exchange.open(port, self.path, body=raw, headers=dict(headers or {}))
+        return await Exchange.open(port, path or self.path, body=raw, headers=dict(headers or {}))
 
     async def hear(self, exchange: Exchange) -> Told:
         """The whole answer, a stream."""
@@ -360,7 +361,7 @@ def _read_ui(events: Iterable[Event]) -> Told:
                     metadata["usage"]["inputTokens"],
                     metadata["usage"]["outputTokens"],
                 )
-                told.cost_usd = metadata["costUsd"]
+                told.cost_usd = metadata.get("costUsd")
                 finished = True
     return told
 

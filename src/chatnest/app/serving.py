@@ -120,9 +120,14 @@ def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) ->
     limits = serving.config.time_limits
     now, encoder = serving.clock.now(), asked.encoder
     if encoder is None:
-        reply = cast(WholeReply, asked.reply)
-        headers = dialect.answer_headers(answer.started, answer.admitted, now)
-        return WholeResponse(answer, reply, serving.registry, headers=headers)
+        return WholeResponse(
+            answer,
+            cast(WholeReply, asked.reply),
+            serving.registry,
+            serving.clock,
+            headers=dialect.answer_headers(answer.started, answer.admitted, now),
+            write_stall_us=answer.time_limits.write_stall_us,
+        )
     return EventStreamResponse(
         answer,
         encoder,
