@@ -11,11 +11,13 @@ import pytest
 
 from chatnest import ProfileConfig, TimeLimitsConfig
 from chatnest.domain.budget import HoldState
+from chatnest.domain.errors import FailureKind
 from chatnest.domain.retry import PUBLIC_ERRORS
 from chatnest.testing.failures import FAILURES, Charged, UpstreamFailure
 from chatnest.testing.upstream import Stall, Step
 from tests.end_to_end.failures.stage import ASKED, ATTEMPTS, Entry, Server, Told, nobody, stage
 from tests.end_to_end.failures.wires import WIRES, Wire, other
+from tests.support.connecting import deaf_server
 
 ANSWER = "Hello, world!"
 ANSWER_TOKENS = (20, 4)
@@ -38,13 +40,36 @@ async def test_what_becomes_of_a_failure_is_what_the_tables_say(
     failure: UpstreamFailure, wire: Wire, beside: bool, refusing: str, tmp_path: Path
 ) -> None:
     script = () if failure.script is None else failure.script(wire.scripts)
-    limits = SOON if Stall() in script else TimeLimitsConfig()
-    healthy = Server(other(wire), healthy_script(other(wire)))
-    calls = expected_calls(failure, beside=beside)
-
     failing = Server(wire, script, refusing if failure.script is None else None)
+    limits = SOON if Stall() in script else TimeLimitsConfig()
+    await play(failure, failing, tmp_path, limits, beside=beside)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another"])
+@pytest.mark.parametrize("wire", WIRES, ids=str)
+async def test_a_connection_that_takes_too_long_costs_nothing(
+    wire: Wire, beside: bool, tmp_path: Path
+) -> None:
+    late = UpstreamFailure("takes no connection", FailureKind.TIMEOUT, Charged.NOTHING, None)
+    with deaf_server() as deaf:
+        failing = Server(wire, origin="http://{}:{}".format(*deaf.getsockname()))
+        await play(late, failing, tmp_path, TimeLimitsConfig(connect_s=0.5), beside=beside)
+
+
+async def play(
+    failure: UpstreamFailure,
+    failing: Server,
+    folder: Path,
+    limits: TimeLimitsConfig,
+    *,
+    beside: bool,
+) -> None:
+    """See *failure* at the first target, and hold what becomes of it against the tables."""
+    wire = failing.wire
+    healthy = Server(other(wire), healthy_script(other(wire)))
     servers = (failing, healthy) if beside else (failing,)
-    async with stage(tmp_path, *servers, limits=limits, profiles=SHORT) as app:
+    calls = expected_calls(failure, beside=beside)
+    async with stage(folder, *servers, limits=limits, profiles=SHORT) as app:
         told = await app.ask()
         journal = await app.journal()
         used = await app.used()
