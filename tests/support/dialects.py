@@ -106,8 +106,8 @@ class Speaker:
     async def hear(self, exchange: Exchange) -> Told:
         """The whole answer, a stream."""
         async with exchange:
+            assert await exchange.head() == 200, await exchange.body()
             told = self.read([event async for event in exchange.events()])
-        assert exchange.status == 200
         assert told.ended, f"{self.name}: the stream did not end as its wire has it"
         return told
 
