@@ -60,7 +60,7 @@ def mounted(http: HttpConfig) -> Counter[tuple[str, str]] | None:
     except ImproperlyConfiguredException:
         return None
     routes = Counter(
-        (method, route.path) for route in app.routes for method in route.methods - {"OPTIONS"}
+        (str(method), route.path) for route in app.routes for method in route.methods - {"OPTIONS"}
     )
     # Of two in one place in one router it silently takes the last.
     return routes if routes.total() == given else None

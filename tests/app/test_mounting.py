@@ -188,7 +188,7 @@ async def test_without_a_known_key_each_dialect_says_so_in_its_own_words(
 @pytest.mark.parametrize("stream", [True, False])
 @each_dialect
 async def test_other_origins_are_the_applications_to_allow(speaker: Speaker, stream: bool) -> None:
-    more = {} if stream else {"stream": False, "stream_options": None}
+    more: dict[str, Any] = {} if stream else {"stream": False, "stream_options": None}
     model = None if speaker is CHATNEST else MODEL
     headers = {"origin": PAGE, "x-member": "yes"}
     path = f"/members{speaker.path}"

@@ -231,7 +231,7 @@ async def stage_of(wire: Upstream) -> AsyncGenerator[Stage, None]:
             yield Stage(port, upstream, wire.model)
 
 
-@pytest.fixture(params=UPSTREAMS.values(), ids=UPSTREAMS)
+@pytest.fixture(params=UPSTREAMS.values(), ids=list(UPSTREAMS))
 def wire(request: pytest.FixtureRequest) -> Upstream:
     wire: Upstream = request.param
     return wire

@@ -20,7 +20,7 @@ from tests.support.dialects import CHATNEST, SPEAKERS, Refused, Speaker
 from tests.support.running import running
 from tests.support.waiting import until
 
-pytest_plugins = ["tests.support.redis_fixtures"]
+pytest_plugins = ["tests.support.postgres_fixtures", "tests.support.redis_fixtures"]
 
 MODEL = "gpt-4o-mini"
 ANSWER = completion(usage=usage_of(20, 4))
@@ -37,12 +37,13 @@ DUPLICATE = {
 }
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store that nodes can share."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    url, name = request.getfixturevalue("redis_url"), request.getfixturevalue("ledger")
+    url = request.getfixturevalue(f"{request.param}_url")
+    name = request.getfixturevalue("ledger")
     return f"{url}?ledger={name}"
 
 

@@ -106,8 +106,8 @@ class Speaker:
     async def hear(self, exchange: Exchange) -> Told:
         """The whole answer, a stream."""
         async with exchange:
+            assert await exchange.head() == 200, await exchange.body()
             told = self.read([event async for event in exchange.events()])
-        assert exchange.status == 200
         assert told.ended, f"{self.name}: the stream did not end as its wire has it"
         return told
 
@@ -175,8 +175,8 @@ def _completion_body(talk: Talk) -> Body:
         messages.append({"role": "tool", "tool_call_id": turn.call.id, "content": turn.result})
     body: Body = {"messages": messages, "stream": True, "stream_options": {"include_usage": True}}
     if talk.has_tool:
-        function = {"name": TOOL_NAME, "description": TOOL_TEXT, "parameters": TOOL_SCHEMA}
-        body["tools"] = [{"type": "function", "function": function}]
+        tool = {"name": TOOL_NAME, "description": TOOL_TEXT, "parameters": TOOL_SCHEMA}
+        body["tools"] = [{"type": "function", "function": tool}]
     return body
 
 
