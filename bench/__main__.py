@@ -1,13 +1,21 @@
-"""What a guarded stream costs, and what each ledger can do.
+"""What a guarded stream costs, beside the floor and beside others, and what each ledger can do.
 
-    make bench                 policies, and streams through a server process
+    make bench                 policies, and streams through server processes: about five minutes
+    make bench ARGS="streams --scenario ttft leaving"
+    make bench ARGS="--full"   all points, long runs
+    make bench ARGS="--install-peers"   LiteLLM and Portkey, into the user's cache folder
+    make bench ARGS="policies"
     make bench ARGS="ledger"   pairs of admit and settle in each store, beside a naive ledger on the
                                same disk or server; --processes 4 for a fleet, --journal 1000
                                1000000 for admissions beside so many old calls
+    make bench ARGS="report"   put the figures of the last run into docs/performance.md
 
-Streams: a mock upstream and the load generator run in this process; ChatNest runs in one of its
-own, as `chatnest serve` starts it, and its cost is what the operating system says that process
-used. Ledgers: everything but the database servers runs in this process. Each run makes a ledger of
+Streams: a server has one processor to itself; the mock upstream and the load generator, each a
+process of its own, have the others. A server's cost is what the operating system says that its
+processes used. All servers that can be run here are measured in turns, run by run.
+docs/performance.md says more.
+
+Ledgers: everything but the database servers runs in this process. Each run makes a ledger of
 its own and removes it; a server that does not answer is left out.
 
 In the table of ledgers: ratio is to the naive ledger, round by round; CPU is this process's alone;
@@ -19,11 +27,10 @@ Absolute figures are this machine's: compare figures of one run.
 """
 
 import argparse
-import asyncio
 
-from bench import ledger
-from bench.policies import time_policies
-from bench.streams import measure_streams
+from bench import ledger, report, streams
+
+PARTS = ("streams", "policies", "ledger", "report")
 
 
 def main() -> None:
@@ -33,25 +40,24 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("part", nargs="?", choices=("streams", "ledger"), default="streams")
-    streams = parser.add_argument_group("streams")
-    streams.add_argument("--requests", type=int, default=300, help="requests in each run")
-    streams.add_argument("--runs", type=int, default=3, help="runs of each kind; medians are shown")
+    parser.add_argument("part", nargs="?", choices=PARTS)
+    streams.add_arguments(parser)
     ledger.add_arguments(parser)
+    report.add_arguments(parser)
     options = parser.parse_args()
-    if options.part == "ledger":
-        ledger.measure_ledgers(options)
-    else:
-        _measure_streams(options.requests, options.runs)
-
-
-def _measure_streams(requests: int, runs: int) -> None:
-    print("Policies, in microseconds a decision")
-    for name, time_us in time_policies():
-        print(f"  {name:<42} {time_us:10.2f}")
-    print(f"\nStreams, medians of {runs} runs of {requests} requests")
-    for name, value in asyncio.run(measure_streams(requests, runs)):
-        print(f"  {name:<42} {value:10.1f}")
+    match options.part:
+        case "ledger":
+            ledger.measure_ledgers(options)
+        case "report":
+            report.write_report(options)
+        case "policies":
+            streams.print_policies()
+        case "streams":
+            streams.measure_streams(options)
+        case _:
+            if not options.install_peers:
+                streams.print_policies()
+            streams.measure_streams(options)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from dataclasses import replace
 from statistics import median, quantiles
 from time import perf_counter
 
-import apsw
 import asyncpg
 
 from bench.ledger_load import Ledger, Load, Round, StoreLedger, in_turns
 from bench.ledger_places import Place
+from bench.ledger_rows import copied, fill_journal
 
 FILLED = ("sqlite", "postgres")
 CROWD = 50
@@ -60,27 +60,11 @@ async def _filled(place: Place, size: int) -> AsyncGenerator[Ledger, None]:
         await ledger.settle(await ledger.admit("user:old", "first"))
         begun = perf_counter()
         if place.kind == "sqlite":
-            _fill_sqlite(place, size)
+            fill_journal(place.file, size)
         else:
             await _fill_postgres(place, size)
         print(f"  {place.kind}: {size} calls written in {perf_counter() - begun:.1f} s")
         yield ledger
-
-
-def _fill_sqlite(place: Place, size: int) -> None:
-    database = apsw.Connection(str(place.file))
-    found = database.execute("SELECT name FROM pragma_table_info('journal')")
-    columns = [name for (name,) in found if name != "number"]
-    copied = _copied(columns, "lower(hex(randomblob(16)))")
-    database.execute(
-        "WITH RECURSIVE copies (copy) AS"
-        " (SELECT 1 UNION ALL SELECT copy + 1 FROM copies WHERE copy < ?)"
-        f" INSERT INTO journal ({', '.join(columns)}) SELECT {copied}"
-        " FROM copies CROSS JOIN (SELECT * FROM journal LIMIT 1)",
-        (size,),
-    )
-    database.pragma("wal_checkpoint(TRUNCATE)")
-    database.close()
 
 
 async def _fill_postgres(place: Place, size: int) -> None:
@@ -92,23 +76,13 @@ async def _fill_postgres(place: Place, size: int) -> None:
             place.name,
         )
         columns = [name for (name,) in found]
-        copied = _copied(columns, "gen_random_uuid()::text")
+        chosen = copied(columns, "gen_random_uuid()::text")
         journal = f"{place.name}.journal"
         await connection.execute(
-            f"INSERT INTO {journal} ({', '.join(columns)}) SELECT {copied} FROM"
+            f"INSERT INTO {journal} ({', '.join(columns)}) SELECT {chosen} FROM"
             f" generate_series(1, {size}::bigint) AS copy,"
             f" (SELECT * FROM {journal} LIMIT 1) AS first_call"
         )
         await connection.execute(f"VACUUM (ANALYZE) {journal}")
     finally:
         await connection.close()
-
-
-def _copied(columns: Sequence[str], new_id: str) -> str:
-    """What a copy has in *columns*: an id of its own, and each a second older than the last."""
-    changed = {
-        "id": new_id,
-        "created_at_us": "created_at_us - copy * 1000000",
-        "closed_at_us": "closed_at_us - copy * 1000000",
-    }
-    return ", ".join(changed.get(column, column) for column in columns)

@@ -1,119 +1,86 @@
-"""Whole streams through a server process: its processor time, and the delay that it adds."""
+"""What a guarded stream costs, beside what the machine allows and what others cost."""
 
-import asyncio
-import json
-import os
+import argparse
+import signal
 import sys
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
-from itertools import count
-from statistics import median, quantiles
-from time import perf_counter
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Final
 
-import psutil
+from bench.figures import Findings
+from bench.machine import description, raise_open_files
+from bench.plot import svg
+from bench.policies import time_policies
+from bench.programs import BrokenError
+from bench.rig import Rig
+from bench.scenarios import SCENARIOS
+from bench.servers import SERVERS
+from bench.servers.peers import install_peers
+from bench.sizes import FULL, QUICK
+from bench.tables import terminal_table
 
-from chatnest.testing.openai_scripts import completion, usage_of
-from chatnest.testing.upstream import MockUpstream, Script
-
-FEW, MANY = 20, 220
-CONCURRENCY = 10
-BODY = json.dumps({"messages": [{"id": "1", "role": "user", "content": "Hello!"}]}).encode()
-ENVIRONMENT = {
-    "OPENAI_API_KEY": "unused",
-    "CHATNEST_LOG_LEVEL": "error",
-    "CHATNEST_BUDGETS": json.dumps(
-        [{"scope": "global", "unit": "tokens", "period": "day", "limit": 10**12}]
-    ),
-}
-
-
-async def measure_streams(requests: int, runs: int) -> list[tuple[str, float]]:
-    """Names and medians: microseconds of processor time, and milliseconds to the first token."""
-    async with MockUpstream() as upstream, _server(upstream.base_url) as (process, port):
-        load = _Load(port)
-        upstream.scripts = _answer(FEW)
-        await load.run(requests)
-        few: list[float] = []
-        many: list[float] = []
-        for _ in range(runs):
-            upstream.scripts = _answer(FEW)
-            few.append(await _cost_us(process, load, requests))
-            upstream.scripts = _answer(MANY)
-            many.append(await _cost_us(process, load, requests))
-        upstream.scripts = _answer(FEW)
-        load.first_token_s.clear()
-        await load.run(requests, concurrency=1)
-        waits_ms = [wait * 1e3 for wait in load.first_token_s]
-    per_token = (median(many) - median(few)) / (MANY - FEW)
-    return [
-        (f"us of processor time a request, {FEW} tokens", median(few)),
-        ("us of processor time a further token", per_token),
-        ("ms to the first token, one at a time, p50", median(waits_ms)),
-        ("ms to the first token, one at a time, p99", quantiles(waits_ms, n=100)[98]),
-    ]
+RESULTS: Final = Path("bench", "results", "latest.json")
+_NAMES: Final = [server.name for server in SERVERS]
 
 
-async def _cost_us(process: psutil.Process, load: "_Load", requests: int) -> float:
-    before = process.cpu_times()
-    await load.run(requests)
-    after = process.cpu_times()
-    spent_s: float = after.user + after.system - before.user - before.system
-    return spent_s / requests * 1e6
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this part."""
+    add = parser.add_argument_group("streams").add_argument
+    add("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), help="only these")
+    add("--servers", nargs="+", choices=_NAMES, default=_NAMES, help="only these")
+    add("--full", action="store_true", help="every point, and long runs")
+    add("--requests", type=int, help="requests in each run")
+    add("--runs", type=int, help="runs of each kind; medians are shown")
+    add("--results", type=Path, default=RESULTS, help="where the figures go, with an SVG beside")
+    add("--install-peers", action="store_true", help="install LiteLLM and Portkey, and end")
 
 
-def _answer(tokens: int) -> Script:
-    return completion([" token"] * tokens, usage=usage_of(20, tokens))
-
-
-class _Load:
-    """Asks again and again, each time from another address, so that no rate limit refuses it."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._people = count(1)
-        self.first_token_s: list[float] = []
-
-    async def run(self, requests: int, concurrency: int = CONCURRENCY) -> None:
-        left = iter(range(requests))
-        await asyncio.gather(*(self._ask_all(left) for _ in range(concurrency)))
-
-    async def _ask_all(self, left: Iterator[int]) -> None:
-        for _ in left:
-            await self._ask()
-
-    async def _ask(self) -> None:
-        number = next(self._people)
-        address = f"127.0.{number // 250 % 250}.{number % 250 + 1}"
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, local_addr=(address, 0)
-        )
-        head = f"POST /api/chat HTTP/1.1\r\nhost: b\r\ncontent-length: {len(BODY)}\r\n"
-        begun = perf_counter()
-        head += "content-type: application/json\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode() + BODY)
-        try:
-            await reader.readuntil(b"event: token")
-        except asyncio.IncompleteReadError as error:
-            raise SystemExit(f"the server refused: {error.partial.decode()}") from error
-        self.first_token_s.append(perf_counter() - begun)
-        rest = await reader.read(-1)
-        assert b"event: done" in rest, rest[-200:]
-        writer.close()
-
-
-@asynccontextmanager
-async def _server(base_url: str) -> AsyncGenerator[tuple[psutil.Process, int], None]:
-    flags = ("--provider", "openai", "--base-url", base_url, "--port", "0")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chatnest", "serve", *flags),
-        env={**os.environ, **ENVIRONMENT},
-        stdout=asyncio.subprocess.PIPE,
+def measure_streams(options: argparse.Namespace) -> None:
+    """Measure, print a table for each scenario, and keep the figures."""
+    if options.install_peers:
+        install_peers()
+        return
+    findings = Findings(
+        machine=description(),
+        options={name: str(value) for name, value in sorted(vars(options).items())},
     )
-    try:
-        assert process.stdout is not None
-        line = (await process.stdout.readline()).decode()
-        port = int(line.partition("http://127.0.0.1:")[2].split()[0])
-        yield psutil.Process(process.pid), port
-    finally:
-        process.terminate()
-        await process.wait()
+    _measure(options, findings)
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    findings.save(options.results)
+    picture = options.results.with_suffix(".svg")
+    picture.write_text(svg(findings))
+    print(f"\nFigures are in {options.results}, a picture of them in {picture}.")
+
+
+def print_policies() -> None:
+    """Print what a decision of each policy takes."""
+    print("Policies, in microseconds a decision")
+    for name, time_us in time_policies():
+        print(f"  {name:<46} {time_us:10.2f}")
+
+
+def _measure(options: argparse.Namespace, findings: Findings) -> None:
+    size = FULL if options.full else QUICK
+    chosen = {name: getattr(options, name) for name in ("requests", "runs")}
+    size = replace(size, **{name: value for name, value in chosen.items() if value})
+    servers = [server for server in SERVERS if server.name in options.servers]
+    raise_open_files()
+    # An exit, unlike a signal, ends what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with (
+        TemporaryDirectory(prefix="chatnest-bench-") as folder,
+        Rig(size, Path(folder), findings.notes) as rig,
+        rig.all_serving(servers) as subjects,
+    ):
+        for name in SCENARIOS:
+            if name in options.scenario:
+                begun = monotonic()
+                try:
+                    findings.figures += SCENARIOS[name](rig, subjects)
+                except BrokenError as error:
+                    rig.note(f"{name} was broken off: {error}")
+                print(f"\n{name} ({monotonic() - begun:.0f} s)")
+                for line in terminal_table(findings, name):
+                    print(line, flush=True)

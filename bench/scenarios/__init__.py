@@ -1,0 +1,5 @@
+"""What is measured, a scenario in each file."""
+
+from bench.scenarios.catalogue import SCENARIOS
+
+__all__ = ["SCENARIOS"]
