@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 
 from chatnest.domain.answer import Answer
 from chatnest.domain.errors import FailureKind, PublicError
 from chatnest.domain.events import ChatEvent, Failed, Finished
 from chatnest.domain.windows import US_PER_S
-from tests.domain.chat_world import PATIENT, collect, turns
+from tests.domain.chat_world import PATIENT, PROFILE, collect, limited, turns
 from tests.domain.failover_plays import PROMPT, Answers, Fails
 from tests.domain.failover_theatre import Theatre
 
@@ -70,3 +71,31 @@ async def test_a_shutdown_ends_the_wait_for_a_place_with_its_farewell() -> None:
         assert reading.done()
     events = await reading
     assert events[-1] == Failed(GOODBYE)
+
+
+async def test_an_attempt_that_the_budget_has_no_room_for_leaves_its_place() -> None:
+    acts = [Fails(FailureKind.OVERLOADED, billable=True)], [Answers(1)]
+    one_hold = len(PROMPT) + 2 + 3 + PROFILE.min_output_tokens
+    theatre = Theatre(limited(one_hold), acts, places=1)
+    others = asyncio.all_tasks()
+    events = await collect(await theatre.answer(PROMPT))
+    assert isinstance(events[-1], Failed)
+    assert [call.target for call in theatre.calls] == ["first"]
+    await theatre.assert_nothing_left(others)
+
+
+async def test_whenever_a_reader_leaves_it_leaves_every_place() -> None:
+    """At each single step of a failover: while it fails, holds the next attempt, and calls."""
+    others = asyncio.all_tasks()
+    # A reader who is cancelled before its first step never enters the answer.
+    for passes in count(1):
+        theatre = Theatre(POLICY, [[Fails(FailureKind.OVERLOADED)], [Answers(1)]], places=1)
+        reading = asyncio.create_task(collect(await theatre.answer(PROMPT)))
+        await turns(passes)
+        is_late = reading.done()
+        reading.cancel()
+        await theatre.clock.run_for(0)
+        await theatre.assert_nothing_left(others)
+        if is_late:
+            break
+    assert passes > len(theatre.calls) == 2
