@@ -9,7 +9,9 @@ import pytest
 
 from tests.app.hostile_target import DEPTH, MEGABYTE, SECRET, send
 from tests.support.client import Exchange
-from tests.support.dialects import ANTHROPIC, CHATNEST, SPEAKERS, Refused, Speaker, Talk
+from tests.support.dialects import CHATNEST, SPEAKERS
+from tests.support.provider_dialects import ANTHROPIC
+from tests.support.speaker import Refused, Speaker, Talk
 
 pytest_plugins = ["tests.app.hostile_fixtures"]
 

@@ -17,8 +17,10 @@ from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers import ScriptedProvider
 from chatnest.adapters.providers.scripted import Script
 from tests.support.client import Exchange
-from tests.support.dialects import AG_UI, CHATNEST, OPENAI, SPEAKERS, Speaker
+from tests.support.dialects import AG_UI, CHATNEST, SPEAKERS
+from tests.support.provider_dialects import OPENAI
 from tests.support.running import running
+from tests.support.speaker import Speaker
 
 KEY = "cn_alices-key"
 KEYS = AuthConfig(keys=(KeyConfig(name="alice", sha256=hashlib.sha256(KEY.encode()).hexdigest()),))

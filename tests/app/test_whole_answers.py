@@ -22,7 +22,9 @@ from tests.app.stream_stage import (
 )
 from tests.domain.chat_world import turns
 from tests.support.client import Event
-from tests.support.dialects import ANTHROPIC, HELLO, OPENAI, RESPONSES, SPEAKERS, Speaker
+from tests.support.dialects import SPEAKERS
+from tests.support.provider_dialects import ANTHROPIC, OPENAI, RESPONSES
+from tests.support.speaker import HELLO, Speaker
 
 DIALECTS = {endpoint.path: endpoint.dialect for endpoint in endpoints(HttpConfig())}
 WHOLE = {speaker.name: speaker for speaker in (OPENAI, RESPONSES, ANTHROPIC)}

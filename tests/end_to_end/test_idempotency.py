@@ -16,8 +16,9 @@ from chatnest.app.auth import Connection
 from chatnest.testing.openai_scripts import completion, usage_of
 from chatnest.testing.upstream import MockUpstream, Wait
 from tests.support.client import Exchange
-from tests.support.dialects import CHATNEST, SPEAKERS, Refused, Speaker
+from tests.support.dialects import CHATNEST, SPEAKERS
 from tests.support.running import running
+from tests.support.speaker import Refused, Speaker
 from tests.support.waiting import until
 
 pytest_plugins = ["tests.support.postgres_fixtures", "tests.support.redis_fixtures"]

@@ -4,8 +4,10 @@ import pytest
 
 from examples.embedded_app import CONFIG, create_app
 from tests.support.client import Exchange
-from tests.support.dialects import AG_UI, ANTHROPIC, OPENAI, Speaker
+from tests.support.dialects import AG_UI
+from tests.support.provider_dialects import ANTHROPIC, OPENAI
 from tests.support.running import running
+from tests.support.speaker import Speaker
 
 HELLO = b'{"messages":[{"role":"user","content":"Hello there"}]}'
 
