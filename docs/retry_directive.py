@@ -27,13 +27,23 @@ VERDICTS = {
     Verdict.GIVE_UP: "the client is told",
 }
 
+# Where there is neither a status of its own nor a word.
+SIGNS = {
+    FailureKind.CONNECTION: "no connection, or one that ends without an answer",
+    FailureKind.INTERRUPTED: "an answer that breaks off",
+    FailureKind.TIMEOUT: "a time limit of ours",
+    FailureKind.SERVER_ERROR: "any other 5xx",
+    FailureKind.MALFORMED: "an answer that cannot be read",
+    FailureKind.UNKNOWN: "anything else",
+}
+
 
 class RetryTable(SphinxDirective):
     """What each kind of failure is taken from, and what is done about it before the first delta."""
 
     def run(self) -> list[nodes.Node]:
         """The table, from the tables of the domain."""
-        header = ("Kind", "Statuses and words", "Before the first delta", "Circuit", "Public code")
+        header = ("Kind", "Taken from", "Before the first delta", "Circuit", "Public code")
         return [_table(header, [_kind_row(kind) for kind in RETRY_TABLE])]
 
 
@@ -49,9 +59,10 @@ class FailureTable(SphinxDirective):
 def _kind_row(kind: FailureKind) -> Sequence[str]:
     statuses = [str(status) for status, known in STATUS_KINDS.items() if known is kind]
     words = [word for word, known in SPECIFIC_WORDS.items() if known is kind]
+    signs = [SIGNS[kind]] if kind in SIGNS else []
     return (
         str(kind),
-        ", ".join(statuses + words),
+        ", ".join(statuses + words + signs),
         VERDICTS[RETRY_TABLE[kind]],
         "works" if kind in ALIVE else "failed",
         PUBLIC_ERRORS[kind].code,

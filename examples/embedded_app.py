@@ -4,15 +4,19 @@
     curl -N localhost:8000/ai/chat -H 'x-user: ada' -H 'content-type: application/json' \
         -d '{"messages":[{"role":"user","content":"Hello!"}]}'
     curl localhost:8000/me/tokens-left -H 'x-user: ada'
+
+An SDK of OpenAI's has the base URL ``http://localhost:8000/ai/v1``, one of Anthropic's
+``http://localhost:8000/ai``, and AG-UI's HttpAgent ``http://localhost:8000/ai/agent``.
 """
 
 from decimal import Decimal
 from typing import Any
 
-from litestar import Litestar, Request, get
+from litestar import Litestar, Request, Router, get
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from chatnest import (
@@ -26,7 +30,8 @@ from chatnest import (
 )
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
-TEAMS = {"ada": "team:engines", "grace": "team:compilers"}
+TEAMS = {"ada": "team:engines", "grace": "team:compilers", "charles": "team:engines"}
+WITHOUT_A_SEAT = {"charles"}
 
 
 class HeaderAuthentication(AbstractAuthenticationMiddleware):
@@ -37,6 +42,12 @@ class HeaderAuthentication(AbstractAuthenticationMiddleware):
         if name not in TEAMS:
             raise NotAuthorizedException("Say who you are in the header x-user.")
         return AuthenticationResult(user=name, auth=None)
+
+
+def has_a_seat(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """A guard of the application's own: not everybody whom it knows may chat."""
+    if connection.user in WITHOUT_A_SEAT:
+        raise PermissionDeniedException("Ask your team for a seat.")
 
 
 def payer(connection: AnyConnection) -> Principal:
@@ -58,17 +69,19 @@ async def tokens_left(
 
 
 def create_app(config: ChatNestConfig) -> Litestar:
-    """The application, with ChatNest as one of its plugins."""
+    """The application, with ChatNest's routes in a router of its own."""
+    chatnest = ChatNestPlugin(config, resolve_principal=payer)
+    assistant = Router("/ai", route_handlers=chatnest.routers(), guards=[has_a_seat])
     return Litestar(
-        route_handlers=[tokens_left],
+        route_handlers=[tokens_left, assistant],
         middleware=[HeaderAuthentication],
-        plugins=[ChatNestPlugin(config, resolve_principal=payer)],
+        plugins=[chatnest],
     )
 
 
 CONFIG = ChatNestConfig(
     provider="scripted",
-    http=HttpConfig(path="/ai", mount_health=False),
+    http=HttpConfig(mount=False, mount_health=False, path="/", ag_ui_path="/agent"),
     budgets=(
         BudgetConfig(scope="team:engines", unit="tokens", period="day", limit=Decimal(50_000)),
     ),

@@ -2,29 +2,16 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any
 
 import pytest
-from litestar import Litestar
 
-from chatnest import ChatNestConfig, ChatNestPlugin, Principal
-from chatnest.adapters.clock import SystemClock
-from chatnest.adapters.providers import ScriptedProvider
-from chatnest.adapters.providers.scripted import Script
-from chatnest.app.auth import Connection
-from tests.support.client import WAIT_S, Exchange, usage
-from tests.support.running import running
+from tests.app.hostile_target import CHAT, DEPTH, MEGABYTE, SECRET, send, serving
+from tests.support.client import WAIT_S, Exchange
 
-CHAT = "/api/chat"
-# What the hostile bodies hold and nobody may repeat: neither a response nor a log.
-SECRET = "sk-4242"
+pytest_plugins = ["tests.app.hostile_fixtures"]
+
 HELLO = {"role": "user", "content": "Hello!"}
-DEPTH = 100_000
-MEGABYTE = 1_000_000
 LARGEST_LIMIT = 2**53 - 1
 
 
@@ -43,69 +30,6 @@ def in_place_of(old: bytes, new: bytes) -> bytes:
     return whole.replace(old, new)
 
 
-class Target:
-    """An application that is served, with one caller for attacks and many for good chats."""
-
-    def __init__(self, port: int, provider: ScriptedProvider) -> None:
-        self.port = port
-        self._provider = provider
-        self._good_callers = count()
-
-    @property
-    def calls(self) -> int:
-        """How often the provider was called."""
-        return len(self._provider.calls)
-
-    async def spent(self) -> list[tuple[int, int]]:
-        """Used and held of each of the attacker's limits."""
-        limits = (await usage(self.port)).values()
-        return [(limit["used"], limit["held"]) for limit in limits]
-
-    async def check_chats(self) -> None:
-        """Somebody else's ordinary chat streams as ever."""
-        headers = {"x-caller": f"good-{next(self._good_callers)}"}
-        async with await Exchange.open(self.port, CHAT, body=body(), headers=headers) as exchange:
-            events = [event async for event in exchange.events()]
-        assert "".join(event.json for event in events if event.name == "token") == "All is well."
-        assert events[-1].name == "done"
-
-
-def caller(connection: Connection) -> Principal:
-    return Principal(connection.headers.get("x-caller", "attacker"))
-
-
-@asynccontextmanager
-async def serving(**changes: Any) -> AsyncGenerator[Target, None]:
-    provider = ScriptedProvider(SystemClock(), Script(text="All is well."))
-    plugin = ChatNestPlugin(ChatNestConfig(**changes), provider=provider, resolve_principal=caller)
-    async with running(Litestar(plugins=[plugin], logging_config=None)) as port:
-        # Uvicorn keeps its loggers apart; the tests want to see what they say.
-        logging.getLogger("uvicorn").propagate = True
-        yield Target(port, provider)
-
-
-@pytest.fixture(scope="module")
-async def target() -> AsyncGenerator[Target, None]:
-    """One server for all of the attacks: what one does to it, the next would see."""
-    async with serving() as target:
-        yield target
-
-
-@pytest.fixture
-async def port(target: Target, caplog: pytest.LogCaptureFixture) -> AsyncGenerator[int, None]:
-    """Where to attack; afterwards everything is as if nothing had happened."""
-    caplog.set_level(logging.DEBUG)
-    before = target.calls, await target.spent()
-    yield target.port
-    assert (target.calls, await target.spent()) == before
-    assert {held for _, held in before[1]} == {0}
-    await target.check_chats()
-    for record in caplog.get_records("call"):
-        assert SECRET not in record.getMessage()
-        assert record.exc_info is None
-        assert record.levelno < logging.ERROR
-
-
 async def refusal(exchange: Exchange, status: int = 400) -> dict[str, Any]:
     """The JSON of a refusal, whose form is always the same."""
     async with exchange:
@@ -118,13 +42,6 @@ async def refusal(exchange: Exchange, status: int = 400) -> dict[str, Any]:
     assert told["retryable"] is False
     assert len(raw) < 500
     return told
-
-
-async def send(port: int, request: bytes) -> Exchange:
-    """Send *request* as it is."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    return Exchange(reader, writer)
 
 
 BAD_BODIES: dict[str, tuple[bytes, str | None, str]] = {

@@ -1,72 +1,45 @@
-"""The OpenAPI document, and whether the application does what it says."""
+"""What the OpenAPI document says."""
 
+import re
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from litestar import Litestar
-from litestar.openapi import OpenAPIConfig
-from schemathesis import Case
-from schemathesis.specs.openapi.checks import positive_data_acceptance
-from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from chatnest import (
-    AuthConfig,
-    ChatNestConfig,
-    ChatNestPlugin,
-    KeyConfig,
-    Principal,
-    ProfileConfig,
-    TimeLimitsConfig,
-)
-from chatnest.adapters.clock import SystemClock
-from chatnest.adapters.providers import ScriptedProvider
+from chatnest import AuthConfig, ChatNestConfig, ChatNestPlugin, HttpConfig, KeyConfig
 from chatnest.adapters.providers.scripted import Script
 from chatnest.adapters.transport.chatnest_body import MOST_MESSAGES, ChatBody, MessageBody
-from chatnest.app.auth import Connection
-from chatnest.domain.errors import Failure, FailureKind
-from chatnest.domain.messages import ToolCall
+from chatnest.app.endpoints import Endpoint
+from chatnest.app.streaming import SHUTTING_DOWN
+from chatnest.domain.admission import Refusal, RefusalCode
+from chatnest.domain.errors import (
+    BusyError,
+    ConfigurationError,
+    InvalidRequestError,
+    PublicError,
+    StoreUnavailableError,
+)
+from chatnest.domain.retry import PUBLIC_ERRORS
+from tests.app.described_app import ENDPOINTS, WHOLE, application
 
-# What a conversation can be refused for although a JSON schema cannot rule it out.
-BEYOND_SCHEMAS = ("is blank", 'must hold a message with the role "user"', "holds a NUL", "no such")
-JSON_ERRORS = {
-    "post /api/chat": {"400", "401", "403", "429", "503"},
-    "get /api/usage": {"400", "401", "503"},
+STREAMING = {400, 401, 403, 409, 429, 500, 503}
+OPENAI = STREAMING | {413, 502, 504}
+ERRORS = {
+    "post /api/chat": STREAMING,
+    "post /api/ui/chat": STREAMING,
+    "post /v1/chat/completions": OPENAI,
+    "post /v1/responses": OPENAI,
+    "post /v1/messages": OPENAI | {529},
+    "post /agui": STREAMING,
+    "post /v1/messages/count_tokens": {400, 401},
+    "get /v1/models": {401},
+    "get /v1/models/{name}": {401, 404},
+    "get /api/usage": {400, 401, 503},
     "get /health/live": set(),
-    "get /health/ready": {"503"},
+    "get /health/ready": {503},
 }
-
-
-def application(script: Script) -> Litestar:
-    """An application whose callers never run out of requests, and are sent pings soon."""
-    callers = count()
-
-    def somebody_new(connection: Connection) -> Principal:
-        return Principal(f"caller-{next(callers)}")
-
-    config = ChatNestConfig(
-        client_system_prompt=True,
-        profiles={"0": ProfileConfig()},  # A generated text often is a zero.
-        time_limits=TimeLimitsConfig(heartbeat_s=0.01),
-    )
-    provider = ScriptedProvider(SystemClock(), script)
-    plugin = ChatNestPlugin(config, provider=provider, resolve_principal=somebody_new)
-    document = OpenAPIConfig(title="ChatNest", version="1")
-    return Litestar(plugins=[plugin], openapi_config=document, logging_config=None)
-
-
-def described(script: Script) -> OpenApiSchema:
-    """What schemathesis makes of an application and its document."""
-    app = application(script)
-    described = schemathesis.openapi.from_dict(app.openapi_schema.to_schema())
-    described.app = app
-    return described
-
-
-schema = described(Script())
 
 
 @pytest.fixture(scope="module")
@@ -74,57 +47,26 @@ def document() -> dict[str, Any]:
     return application(Script()).openapi_schema.to_schema()
 
 
-@schema.parametrize()
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
-def test_every_request_is_answered_as_the_document_says(case: Case[Any]) -> None:
-    response = case.call()
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
+def test_every_status_that_a_dialect_gives_is_described_and_no_other(endpoint: Endpoint) -> None:
+    told: set[int] = set()
+    for code in RefusalCode:
+        refused = Refusal(code, "tokens-day", retry_after_us=1)
+        told.add(endpoint.dialect.refusal(refused, 0).status)
+    unauthenticated = PublicError("unauthenticated", "Who are you?")
+    errors: list[Exception | PublicError] = [
+        unauthenticated,
+        InvalidRequestError("is blank"),
+        StoreUnavailableError("is down"),
+        BusyError("is full"),
+        ConfigurationError("is wrong"),
+    ]
+    if endpoint.whole is not None:
+        errors += [*PUBLIC_ERRORS.values(), SHUTTING_DOWN]
+    told |= {endpoint.dialect.error(error).status for error in errors}
 
-    case.validate_response(response, excluded_checks=[positive_data_acceptance])
-    if is_good(case) and response.status_code == 400:
-        assert response.json()["reason"].startswith(BEYOND_SCHEMAS)
-
-
-def is_good(case: Case[Any]) -> bool:
-    """Whether *case* keeps to the document; to a JSON schema even 1.0 is an integer."""
-    fields = case.body.values() if isinstance(case.body, dict) else ()
-    meant_well = case.meta is not None and case.meta.generation.mode.is_positive
-    return meant_well and not any(isinstance(value, float) for value in fields)
-
-
-WISHES = (ToolCall("1", "search", "{}"),)
-FAILURE = Failure(FailureKind.OVERLOADED)
-
-
-@pytest.mark.parametrize(
-    ("script", "names"),
-    [
-        (Script("Yes."), {"start", "token", "usage", "done"}),
-        (Script("Yes.", first_delay_us=50_000), {"start", "ping", "token", "usage", "done"}),
-        (
-            Script("Yes.", reasoning="Hm.", tool_calls=WISHES, failure=FAILURE, fail_after=3),
-            {"start", "reasoning", "token", "tool_call", "usage", "error"},
-        ),
-    ],
-)
-def test_the_example_is_answered_with_events_as_the_document_says(
-    script: Script, names: set[str]
-) -> None:
-    chat = described(script)["/api/chat"]["POST"]
-    body = chat.definition.raw["requestBody"]["content"]["application/json"]
-    (example,) = body["examples"].values()
-    case = chat.Case(body=example["value"])
-    response = case.call()
-
-    assert response.status_code == 200
-    assert response.headers["content-type"] == ["text/event-stream"]
-    frames = response.text.split("\n\n")[:-1]
-    told = {frame.partition("\n")[0].removeprefix("event: ") for frame in frames}
-    assert names <= told <= names | {"ping"}
-    case.validate_response(response)
-
-
-def test_the_document_is_one() -> None:
-    schema.validate()
+    assert set(endpoint.statuses) == told
+    assert len(endpoint.statuses) == len(told)
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -135,7 +77,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 def test_every_route_is_described(document: dict[str, Any]) -> None:
     described = dict(operations(document))
-    assert described.keys() == JSON_ERRORS.keys()
+    assert described.keys() == ERRORS.keys()
     assert len({operation["operationId"] for operation in described.values()}) == len(described)
     for operation in described.values():
         assert operation["summary"]
@@ -143,16 +85,49 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         assert all(response["description"] for response in operation["responses"].values())
 
 
-def test_every_error_is_described_as_the_same_json(document: dict[str, Any]) -> None:
-    reference = {"schema": {"$ref": "#/components/schemas/ErrorBody"}}
+def test_every_error_is_described_in_the_form_of_its_dialect(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
     for name, operation in operations(document):
-        errors = {status: r for status, r in operation["responses"].items() if status != "200"}
-        assert errors.keys() == JSON_ERRORS[name]
-        assert all(error["content"] == {"application/json": reference} for error in errors.values())
-    body = document["components"]["schemas"]["ErrorBody"]
-    assert set(body["required"]) == {"error", "code", "retryable"}
-    optional = {"field", "reason", "retryAfterSeconds", "limit"}
-    assert body["properties"].keys() == {"error", "code", "retryable"} | optional
+        errors = {int(s): r for s, r in operation["responses"].items() if s != "200"}
+        assert errors.keys() == ERRORS[name]
+        for error in errors.values():
+            ((media_type, content),) = error["content"].items()
+            if name == "post /api/ui/chat":
+                assert (media_type, content["schema"]) == ("text/plain", {"type": "string"})
+                continue
+            assert media_type == "application/json"
+            component = content["schema"]["$ref"].rpartition("/")[2]
+            body = {field: schemas[component][field] for field in ("required", "properties")}
+            assert (set(body["required"]), body["properties"].keys()) == error_form(name)
+
+
+def error_form(operation: str) -> tuple[set[str], set[str]]:
+    """The fields that errors of *operation* always have, and all that they may have."""
+    if "/v1/messages" in operation:
+        always = {"type", "error", "request_id"}
+        return always, always
+    if "/v1/" in operation:
+        return {"error"}, {"error"}
+    always = {"error", "code", "retryable"}
+    return always, always | {"field", "reason", "retryAfterSeconds", "limit"}
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_an_idempotency_key_is_described_as_it_is_taken(
+    document: dict[str, Any], path: str
+) -> None:
+    (header,) = document["paths"][path]["post"]["parameters"]
+    assert (header["in"], header["name"], header["required"]) == (
+        "header",
+        "Idempotency-Key",
+        False,
+    )
+    allowed = header["schema"]
+    assert (allowed["minLength"], allowed["maxLength"]) == (1, 255)
+    for key, good in {"a": True, "a b": True, "~": True, " a": False, "a ": False}.items():
+        assert bool(re.search(allowed["pattern"], key)) is good
+    for key in ("é", "a\x7f", "a\tb", ""):
+        assert not re.search(allowed["pattern"], key)
 
 
 def test_the_body_of_a_chat_is_described_as_it_is_decoded(document: dict[str, Any]) -> None:
@@ -173,13 +148,14 @@ def test_keys_are_described_where_they_are_needed() -> None:
     plugin = ChatNestPlugin(ChatNestConfig(auth=AuthConfig(keys=(key,))))
     document = Litestar(plugins=[plugin], logging_config=None).openapi_schema.to_schema()
 
-    (name,) = document["components"]["securitySchemes"]
-    scheme = document["components"]["securitySchemes"][name]
-    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    schemes = document["components"]["securitySchemes"]
+    bearer, header = schemes["key"], schemes["x-api-key"]
+    assert (bearer["type"], bearer["scheme"]) == ("http", "bearer")
+    assert (header["type"], header["in"], header["name"]) == ("apiKey", "header", "x-api-key")
     needed = {path: operation.get("security") for path, operation in operations(document)}
-    chat, usage = needed.pop("post /api/chat"), needed.pop("get /api/usage")
-    assert chat == usage == [{name: []}]
-    assert set(needed.values()) == {None}
+    free = {needed.pop("get /health/live"), needed.pop("get /health/ready")}
+    assert free == {None}
+    assert all(either == [{"key": []}, {"x-api-key": []}] for either in needed.values())
     schemathesis.openapi.from_dict(document).validate()
 
 
@@ -188,6 +164,35 @@ def test_no_key_is_described_where_none_is_needed(document: dict[str, Any]) -> N
     assert all("security" not in operation for _, operation in operations(document))
 
 
-def test_a_chat_is_answered_with_events_and_nothing_else(document: dict[str, Any]) -> None:
-    answer = document["paths"]["/api/chat"]["post"]["responses"]["200"]
-    assert answer["content"].keys() == {"text/event-stream"}
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_an_answer_is_described_as_events_and_in_one_piece_where_that_can_be_asked_for(
+    document: dict[str, Any], path: str
+) -> None:
+    answer = document["paths"][path]["post"]["responses"]["200"]
+    whole = {"application/json"} if path in WHOLE else set()
+    assert answer["content"].keys() == {"text/event-stream"} | whole
+
+
+@pytest.mark.parametrize("path", [*ENDPOINTS, "/v1/messages/count_tokens"])
+def test_every_body_is_described_without_references(document: dict[str, Any], path: str) -> None:
+    request = document["paths"][path]["post"]["requestBody"]
+    assert request["required"] is True
+    assert request["content"].keys() == {"application/json"}
+    assert "$ref" not in str(request)
+
+
+@pytest.mark.parametrize("dialect", ["chatnest", "openai", "anthropic", "ai-sdk", "ag-ui"])
+def test_what_is_not_mounted_is_not_described(dialect: Any) -> None:
+    config = ChatNestConfig(http=HttpConfig(dialects=(dialect,)))
+    app = Litestar(plugins=[ChatNestPlugin(config)], logging_config=None)
+    document = app.openapi_schema.to_schema()
+
+    owned = {
+        "chatnest": {"/api/chat"},
+        "openai": {"/v1/chat/completions", "/v1/responses", "/v1/models", "/v1/models/{name}"},
+        "anthropic": {"/v1/messages", "/v1/messages/count_tokens"},
+        "ai-sdk": {"/api/ui/chat"},
+        "ag-ui": {"/agui"},
+    }
+    always = {"/api/usage", "/health/live", "/health/ready"}
+    assert document["paths"].keys() == owned[dialect] | always

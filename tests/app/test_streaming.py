@@ -1,99 +1,22 @@
 """Streams against a fake server: heartbeats, stalls, disconnects and shutdown."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from chatnest.adapters.transport.chatnest import ChatNestEncoder
-from chatnest.app.streaming import EventStreamResponse, StreamRegistry
-from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError
 from chatnest.domain.events import Finished, FinishReason, TextDelta, UsageReported
-from chatnest.domain.policy import ChatPolicy, TimeLimits
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
-from tests.domain.chat_world import PATIENT, World, turns
-
-# A provider may be silent for longer than a client's connection stays open by itself.
-SILENT = ChatPolicy(time_limits=TimeLimits(1_000 * US_PER_S, 1_000 * US_PER_S, 9_000 * US_PER_S))
-HEARTBEAT_S = 15
-STALL_S = 20
-PROMPT_TOKENS = 1 + 2 + 3
-
-
-class Connection:
-    """The server's side of one request: what was sent, and when the client goes or stalls."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.gone = asyncio.Event()
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self.writing = False
-
-    async def receive(self) -> dict[str, Any]:
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: dict[str, Any]) -> None:
-        assert not self.writing, "a server takes one message at a time"
-        self.writing = True
-        await self.reading.wait()
-        self.writing = False
-        self.messages.append(message)
-
-    @property
-    def text(self) -> str:
-        return b"".join(message.get("body", b"") for message in self.messages).decode()
-
-    @property
-    def complete(self) -> bool:
-        return bool(self.messages) and self.messages[-1].get("more_body") is False
-
-
-class Stage:
-    """One world, one registry, and responses that run as a server would run them."""
-
-    def __init__(self, policy: ChatPolicy = PATIENT) -> None:
-        self.world = World(policy=policy)
-        self.registry = StreamRegistry(self.world.clock)
-
-    async def start(self) -> tuple[Connection, "asyncio.Task[None]"]:
-        answer = await self.world.answer("x")
-        connection = Connection()
-        return connection, self.serve(answer, connection)
-
-    def serve(
-        self, answer: Answer, connection: Connection, *, cancelled: bool = False
-    ) -> "asyncio.Task[None]":
-        response = EventStreamResponse(
-            answer,
-            ChatNestEncoder(),
-            self.registry,
-            self.world.clock,
-            headers=(("content-type", "text/event-stream"),),
-            heartbeat_us=HEARTBEAT_S * US_PER_S,
-            write_stall_us=STALL_S * US_PER_S,
-        )
-        scope: Any = {"type": "http"}
-        receive: Any = connection.receive
-        send: Any = connection.send
-
-        async def handle() -> None:
-            task = asyncio.current_task()
-            if cancelled and task is not None:
-                task.cancel()
-            await response(scope, receive, send)
-
-        return asyncio.create_task(handle())
-
-    async def run_for(self, seconds: float) -> None:
-        await self.world.clock.run_for(round(seconds * US_PER_S))
-
-
-def finish(stage: Stage) -> None:
-    stage.world.provider.calls[-1].finish(TokenUsage(4, 1))
+from tests.app.stream_stage import (
+    HEARTBEAT_S,
+    PROMPT_TOKENS,
+    SILENT,
+    STALL_S,
+    Connection,
+    Stage,
+)
+from tests.domain.chat_world import turns
 
 
 async def test_an_answer_is_sent_frame_by_frame_and_ended() -> None:
@@ -120,7 +43,7 @@ async def test_what_arrives_together_is_written_together() -> None:
     await turns()
 
     assert len(connection.messages) == before + 1
-    finish(stage)
+    stage.finish()
     await serving
 
 
@@ -137,7 +60,7 @@ async def test_a_ping_comes_after_each_silence_and_not_before() -> None:
     assert connection.text.count("ping") == 1
     await stage.run_for(1)
     assert connection.text.count("ping") == 2
-    finish(stage)
+    stage.finish()
     await serving
 
 
@@ -150,7 +73,7 @@ async def test_a_token_waits_for_a_ping_that_is_being_written() -> None:
     stage.world.provider.calls[0].say("x")
     await turns()
     connection.reading.set()
-    finish(stage)
+    stage.finish()
     await serving
 
     assert connection.text.index("ping") < connection.text.index("token")

@@ -1,72 +1,34 @@
-"""Which target answers, what happens when it fails, and what every attempt leaves in the ledger."""
+"""What happens when a target fails, and what every attempt leaves in the ledger."""
 
 import asyncio
 from dataclasses import replace
 
-import pytest
-
 from chatnest.domain.admission import Refusal, RefusalCode
 from chatnest.domain.answer import Answer
-from chatnest.domain.budget import HoldState, Unit
-from chatnest.domain.capabilities import Capabilities
+from chatnest.domain.budget import HoldState
 from chatnest.domain.circuit import CircuitPolicy
-from chatnest.domain.errors import ConfigurationError, Failure, FailureKind, InvalidRequestError
+from chatnest.domain.errors import Failure, FailureKind
 from chatnest.domain.events import Failed, Finished, FinishReason, TextDelta, UsageReported
-from chatnest.domain.messages import ImagePart, Message, Role
-from chatnest.domain.policy import ChatPolicy
-from chatnest.domain.requests import ChatRequest
 from chatnest.domain.routes import Route, Target
-from chatnest.domain.tools import Tool
-from chatnest.domain.usage import Price, TokenUsage
+from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
 from tests.domain.chat_world import (
     ALICE,
     PATIENT,
-    PRICE,
     PuppetProvider,
     World,
     drive,
     leave_after,
-    limited,
     request,
     text_of,
     turns,
 )
+from tests.domain.two_worlds import ANSWERED, BUSY, TwoWorlds
 
-BUSY = Failure(FailureKind.OVERLOADED, status=529, billable=False)
 LOST = Failure(FailureKind.CONNECTION, billable=True)
 WRONG = Failure(FailureKind.INVALID_REQUEST, status=400, billable=False)
 NO_KEY = Failure(FailureKind.AUTHENTICATION, status=401, billable=False)
-ANSWERED = (TextDelta("yes"), UsageReported(TokenUsage(5, 1)), Finished(FinishReason.STOP))
 PROMPT_TOKENS = 3 + 2 + 3
-
-
-class TwoWorlds(World):
-    """A service whose one route has two targets."""
-
-    def __init__(
-        self,
-        policy: ChatPolicy = PATIENT,
-        *,
-        most: int | None = None,
-        window: int | None = None,
-        first: Capabilities | None = None,
-    ) -> None:
-        self.first, self.second = PuppetProvider("first"), PuppetProvider("second")
-        if first is not None:
-            self.first.capabilities = first
-        targets = (
-            Target(self.first, "small", window, most, US_PER_S),
-            Target(self.second, "large", None, most, US_PER_S),
-        )
-        super().__init__(policy=policy, routes=[Route("both", targets)])
-
-    async def journal(self) -> list[tuple[str, str | None, HoldState]]:
-        """Who was called, how it ended, and what became of its hold; in order."""
-        holds = [hold async for page in self.store.snapshot() for hold in page.holds]
-        return [
-            (hold.provider, hold.outcome, hold.state) for hold in sorted(holds, key=lambda h: h.id)
-        ]
 
 
 async def test_the_preferred_target_answers() -> None:
@@ -212,152 +174,6 @@ async def test_when_no_target_is_ready_a_chat_is_refused_before_the_ledger_is_as
     assert outcome.retry_after_us is not None
     assert 0 < outcome.retry_after_us <= 20 * US_PER_S
     assert await world.journal() == before
-
-
-async def test_a_target_without_a_free_place_is_passed_over() -> None:
-    world = TwoWorlds(most=1)
-    answers = [await world.answer() for _ in range(2)]
-    assert [answer.admitted.hold.provider for answer in answers] == ["first", "second"]
-    for answer in answers:
-        await answer.aclose()
-    third = await world.answer()
-    assert third.admitted.hold.provider == "first"
-    await third.aclose()
-
-
-async def test_who_finds_no_place_waits_for_a_moment_and_is_refused_clearly() -> None:
-    world = TwoWorlds(most=1)
-    answers = [await world.answer() for _ in range(2)]
-    opening = asyncio.create_task(world.open("one two three"))
-    await world.clock.run_for(US_PER_S - 1)
-    assert not opening.done()
-    await world.clock.run_for(1)
-    outcome = await opening
-    assert isinstance(outcome, Refusal)
-    assert (outcome.code, outcome.limit) == (RefusalCode.PROVIDER_BUSY, 1)
-    for answer in answers:
-        await answer.aclose()
-
-
-async def test_who_waits_is_served_when_a_place_is_left() -> None:
-    world = TwoWorlds(most=1)
-    answers = [await world.answer() for _ in range(2)]
-    opening = asyncio.create_task(world.open("one two three"))
-    await turns()
-    await answers[0].aclose()
-    outcome = await opening
-    assert isinstance(outcome, Answer)
-    await outcome.aclose()
-    await answers[1].aclose()
-
-
-@pytest.mark.parametrize("ending", ["refused", "cancelled"])
-async def test_a_chat_that_is_not_admitted_leaves_its_place(ending: str) -> None:
-    world = TwoWorlds(limited(1) if ending == "refused" else PATIENT, most=1)
-    for _ in range(3):
-        if ending == "refused":
-            assert isinstance(await world.open("one two three"), Refusal)
-        else:
-            opening = asyncio.create_task(world.open("one two three"))
-            await asyncio.sleep(0)
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-            await turns()
-    free = TwoWorlds(most=1)
-    assert isinstance(await free.open("one"), Answer)
-    assert world.first.calls == []
-    assert world.service._switchboard.route(None).targets[0].calls == 0
-
-
-async def test_a_reader_who_leaves_during_a_back_off_leaves_every_place() -> None:
-    world = TwoWorlds(most=1)
-    world.first.script.append(BUSY)
-    world.second.script.append(BUSY)
-    await leave_after(await world.answer(), 0)
-    targets = world.service._switchboard.route(None).targets
-    assert [target.calls for target in targets] == [0, 0]
-    assert await world.held() == [0, 0]
-
-
-async def test_a_prompt_that_is_too_long_for_one_window_goes_to_another() -> None:
-    world = TwoWorlds(window=30)
-    answer = await world.answer("word " * 40)
-    assert answer.admitted.hold.provider == "second"
-    await answer.aclose()
-
-
-async def test_a_prompt_that_fits_no_window_is_too_large() -> None:
-    world = World(context_window=30)
-    outcome = await world.open("word " * 40)
-    assert isinstance(outcome, Refusal)
-    assert outcome.code is RefusalCode.REQUEST_TOO_LARGE
-
-
-PICTURE = ImagePart("data:image/png;base64,AA==")
-
-
-@pytest.mark.parametrize(
-    ("asked", "field"),
-    [
-        (replace(request("hi"), tools=(Tool("find"),)), "tools"),
-        (ChatRequest((Message.of_parts(Role.USER, [PICTURE]),)), "messages[0].content"),
-        (replace(request("hi"), extra={"top_k": 3}, extra_wire="anthropic"), "top_k"),
-    ],
-)
-async def test_what_a_target_cannot_be_told_goes_to_one_that_can(
-    asked: ChatRequest, field: str
-) -> None:
-    unable = Capabilities(wire="openai")
-    world = TwoWorlds(first=unable)
-    world.second.capabilities = Capabilities(tools=True, images=True, wire="anthropic")
-    answer = await world.service.open(ALICE, asked)
-    assert isinstance(answer, Answer), answer
-    assert answer.admitted.hold.provider == "second"
-    await answer.aclose()
-
-    alone = World()
-    alone.provider.capabilities = unable
-    with pytest.raises(InvalidRequestError) as refused:
-        await alone.service.open(ALICE, asked)
-    assert refused.value.field == field
-
-
-async def test_an_unpriced_target_is_passed_over_where_money_is_limited() -> None:
-    class OnlyLarge:
-        def price(self, provider: str, model: str) -> Price | None:
-            return PRICE if model == "large" else None
-
-    world = TwoWorlds(limited(10**12, Unit.NANO_USD))
-    world.service._prices = OnlyLarge()
-    answer = await world.answer()
-    assert answer.admitted.hold.provider == "second"
-    await answer.aclose()
-
-
-async def test_the_caller_is_told_the_public_name() -> None:
-    world = TwoWorlds()
-    answer = await world.answer()
-    assert answer.started.model == "both"
-    assert answer.admitted.hold.model == "small"
-    await answer.aclose()
-
-
-async def test_a_model_that_there_is_not_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(InvalidRequestError, match="there is: both") as refused:
-        await TwoWorlds().service.open(ALICE, replace(request("hi"), model="third"))
-    assert refused.value.field == "model"
-
-
-def test_routes_that_cannot_work_are_refused() -> None:
-    target = Target(PuppetProvider("one"), "m")
-    with pytest.raises(ConfigurationError, match="two routes"):
-        World(routes=[Route("a", (target,)), Route("a", (target,))])
-    with pytest.raises(ConfigurationError, match="at least one route"):
-        World(routes=[])
-    with pytest.raises(ValueError, match="no target"):
-        Route("a", ())
-    with pytest.raises(ValueError, match="max_concurrent"):
-        Target(PuppetProvider("one"), "m", max_concurrent=0)
 
 
 async def test_routes_that_share_a_target_share_what_is_known_of_it() -> None:

@@ -3,6 +3,7 @@
 The fixture is in :mod:`tests.support.node_fixtures`.
 """
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -29,6 +30,7 @@ INSTALL: Final = (
     *("--fetch-retry-mintimeout", "500", "--fetch-retry-maxtimeout", "2000"),
 )
 LIMIT_S: Final = 800
+SCRIPT_LIMIT_S: Final = 120
 
 
 class Node(NamedTuple):
@@ -44,6 +46,36 @@ class NodeClients:
     def __init__(self, node: Node, folder: Path) -> None:
         self._node = node
         self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where the clients are installed: a script below it finds them by their names."""
+        return self._folder
+
+    async def run(
+        self,
+        script: Path,
+        *arguments: str,
+        stdin: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
+        """What *script* writes, while this loop goes on: the server of its client may be on it."""
+        process = await asyncio.create_subprocess_exec(
+            *(*self._node.node, str(script), *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+        )
+        try:
+            async with asyncio.timeout(SCRIPT_LIMIT_S):
+                written, errors = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode == 0, errors.decode()[-4_000:]
+        return written.decode()
 
     def read(self, reader: str, recordings: Iterable[Mapping[str, object]]) -> list[Any]:
         """What *reader* makes of each of *recordings*; one process reads them all."""

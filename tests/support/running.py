@@ -9,9 +9,10 @@ import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 STARTS_WITHIN_S = 30
 ENDS_WITHIN_S = 30
@@ -26,10 +27,14 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running(app: Litestar) -> AsyncGenerator[int, None]:
+async def running(
+    app: ASGIApp, *, lifespan: Literal["on", "off"] = "on"
+) -> AsyncGenerator[int, None]:
     """Serve *app* on the test's own loop; the port that it listens on."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, lifespan="on")
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=5, lifespan=lifespan
+    )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

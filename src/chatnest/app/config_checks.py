@@ -9,6 +9,7 @@ import msgspec
 
 from chatnest.app.config import ChatNestConfig, KeyConfig
 from chatnest.app.config_policy import to_policy, to_price_book
+from chatnest.app.http_paths import check_paths
 from chatnest.app.route_checks import check_base_url, check_routes, route_warnings
 from chatnest.app.settings_tree import checked_value
 from chatnest.app.store_choice import choose_store
@@ -32,6 +33,7 @@ def check(config: ChatNestConfig) -> ChatNestConfig:
     _check_budgets(config)
     choose_store(config)
     _check_server(config)
+    check_paths(config.http)
     check_base_url(config.base_url, "base_url")
     check_routes(config)
     to_policy(config)

@@ -1,6 +1,6 @@
 """Every way to ask for an answer over HTTP: each dialect with its path, and how it is described."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,25 +17,34 @@ from chatnest.adapters.transport.ag_ui_body import RunBody
 from chatnest.adapters.transport.ai_sdk_body import UiChatBody
 from chatnest.adapters.transport.anthropic_body import MessagesBody
 from chatnest.adapters.transport.anthropic_problems import ErrorBody as AnthropicError
-from chatnest.adapters.transport.chatnest import EVENT_DATA, ErrorBody
+from chatnest.adapters.transport.chatnest import ErrorBody
 from chatnest.adapters.transport.chatnest_body import ChatBody
 from chatnest.adapters.transport.openai_chat_body import ChatCompletionBody
 from chatnest.adapters.transport.openai_problems import ErrorBody as OpenAIError
 from chatnest.adapters.transport.openai_responses_body import ResponsesBody
+from chatnest.app import answer_schemas
 from chatnest.app.config import HttpConfig
-from chatnest.app.openapi import one_of_events, one_with_fields
+from chatnest.app.http_paths import paths_of
+from chatnest.app.json_schemas import JsonSchema
 
 _QUESTION: Final = "What is the capital of France?"
 _ASKED: Final = [{"role": "user", "content": _QUESTION}]
+
+# What a request can be answered with before its stream begins: of a provider that fails, a stream
+# itself tells.
+_BEFORE_A_STREAM: Final = (400, 401, 403, 409, 429, 500, 503)
+_OPENAI: Final = (*_BEFORE_A_STREAM, 413, 502, 504)
+_ANTHROPIC: Final = (*_OPENAI, 529)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A path that answers in *dialect*.
 
-    ``body`` is the type of its requests, ``example`` one of them; ``event`` is the JSON schema of
-    one event of its streams, ``error`` the type of its errors, None where they are plain text.
-    ``is_whole_too``: a client may ask for the answer in one piece.
+    ``body`` is the type of its requests, ``example`` one of them; ``event`` gives the JSON schema
+    of one event of its streams, ``whole`` that of an answer in one piece, None where there is no
+    such. ``error`` is the type of its errors, None where they are plain text; each has one of
+    ``statuses``.
     """
 
     path: str
@@ -44,9 +53,10 @@ class Endpoint:
     summary: str
     body: type
     example: Mapping[str, Any]
-    event: Mapping[str, Any]
+    event: Callable[[], JsonSchema]
+    whole: Callable[[], JsonSchema] | None
     error: type | None
-    is_whole_too: bool = False
+    statuses: tuple[int, ...]
 
 
 def endpoints(http: HttpConfig) -> Iterator[Endpoint]:
@@ -62,19 +72,21 @@ def _switch(dialect: Dialect) -> str:
 
 
 def _all(http: HttpConfig) -> Iterator[Endpoint]:
-    own, v1 = http.path.rstrip("/"), http.v1_path.rstrip("/")
+    paths = paths_of(http)
     yield Endpoint(
-        f"{own}/chat",
+        paths.chat,
         ChatNestDialect(),
         "chat",
         "Chat",
         ChatBody,
         {"messages": _ASKED},
-        one_of_events(EVENT_DATA),
+        answer_schemas.chatnest_event,
+        None,
         ErrorBody,
+        _BEFORE_A_STREAM,
     )
     yield Endpoint(
-        f"{own}/ui/chat",
+        paths.ui_chat,
         AiSdkDialect(),
         "ui_chat",
         "Chat of the AI SDK's useChat",
@@ -86,33 +98,37 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
             ],
             "trigger": "submit-message",
         },
-        one_with_fields("type"),
+        answer_schemas.ai_sdk_event,
         None,
+        None,
+        _BEFORE_A_STREAM,
     )
     yield Endpoint(
-        f"{v1}/chat/completions",
+        paths.chat_completions,
         OpenAIChatDialect(),
         "chat_completions",
         "Chat Completions of OpenAI",
         ChatCompletionBody,
         {"model": "gpt-4o-mini", "messages": _ASKED, "stream": True},
-        one_with_fields("id", "object", "choices"),
+        answer_schemas.chat_completion_event,
+        answer_schemas.chat_completion,
         OpenAIError,
-        is_whole_too=True,
+        _OPENAI,
     )
     yield Endpoint(
-        f"{v1}/responses",
+        paths.responses,
         OpenAIResponsesDialect(),
         "responses",
         "Responses of OpenAI",
         ResponsesBody,
         {"model": "gpt-4o-mini", "input": _QUESTION, "stream": True},
-        one_with_fields("type", "sequence_number"),
+        answer_schemas.response_event,
+        answer_schemas.response,
         OpenAIError,
-        is_whole_too=True,
+        _OPENAI,
     )
     yield Endpoint(
-        f"{v1}/messages",
+        paths.messages,
         AnthropicDialect(),
         "messages",
         "Messages of Anthropic",
@@ -123,12 +139,13 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
             "messages": _ASKED,
             "stream": True,
         },
-        one_with_fields("type"),
+        answer_schemas.message_event,
+        answer_schemas.message,
         AnthropicError,
-        is_whole_too=True,
+        _ANTHROPIC,
     )
     yield Endpoint(
-        http.ag_ui_path,
+        paths.ag_ui,
         AgUiDialect(),
         "ag_ui",
         "Run of an AG-UI agent",
@@ -138,6 +155,8 @@ def _all(http: HttpConfig) -> Iterator[Endpoint]:
             "runId": "run-1",
             "messages": [{"id": "1", "role": "user", "content": _QUESTION}],
         },
-        one_with_fields("type"),
+        answer_schemas.ag_ui_event,
         None,
+        ErrorBody,
+        _BEFORE_A_STREAM,
     )

@@ -4,9 +4,10 @@ The routes read raw bytes, so that every dialect can answer bad input in its own
 therefore cannot see their bodies, and they are described here from the very types that decode them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -18,7 +19,9 @@ from litestar.openapi.spec import (
     Example,
     OpenAPIMediaType,
     OpenAPIResponse,
+    OpenAPIType,
     Operation,
+    Parameter,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -26,6 +29,8 @@ from litestar.openapi.spec import (
 
 from chatnest.adapters.transport.chatnest import ErrorBody
 from chatnest.adapters.transport.usage_report import UsageReport
+from chatnest.app.idempotency import KEY_HEADER, LONGEST_KEY
+from chatnest.app.json_schemas import JsonSchema, schema_of
 
 
 class HealthBody(msgspec.Struct):
@@ -46,7 +51,9 @@ def error_responses(
     return {
         status: json_response(error, description)
         if error is not None
-        else ResponseSpec(str, description=description, media_type=MediaType.TEXT)
+        else ResponseSpec(
+            str, description=description, media_type=MediaType.TEXT, generate_examples=False
+        )
         for status, description in statuses
     }
 
@@ -54,24 +61,27 @@ def error_responses(
 _STREAM_DESCRIPTION = "The answer as server-sent events; the schema is that of one event."
 _WHOLE_DESCRIPTION = "The answer, in one piece or as server-sent events, as the request says."
 
+_INSTEAD_OF_AN_ANSWER: Mapping[int, str] = MappingProxyType(
+    {
+        400: "The request is not understood; names the field and the reason.",
+        401: "A key is needed, or the one that was sent is not known.",
+        403: "The caller may not use this profile, or the model has no known price.",
+        409: "The Idempotency-Key was used before.",
+        413: "The request is larger than its limits, or than the model can take.",
+        429: "A limit refuses the request; says which, what is left, and when it resets.",
+        500: "The server failed.",
+        502: "The model provider failed.",
+        503: "No answer can be had at the moment: the ledger, the provider, or shutdown.",
+        504: "The model provider took too long.",
+        529: "The model provider is overloaded.",
+    }
+)
 
-def chat_responses(error: type | None) -> dict[int, ResponseSpec]:
+
+def chat_responses(error: type | None, statuses: Iterable[int]) -> dict[int, ResponseSpec]:
     """What a chat is answered with instead of an answer, in a dialect whose errors are *error*."""
-    return error_responses(
-        (400, "The request is not understood; names the field and the reason."),
-        (401, "A key is needed, or the one that was sent is not known."),
-        (402, "A budget is exhausted, where the dialect's clients would try 429 again."),
-        (403, "The caller may not use this profile or model."),
-        (409, "The Idempotency-Key was used before."),
-        (413, "The request is larger than its limit."),
-        (429, "A limit refuses the request; says which, what is left, and when it resets."),
-        (500, "The server failed."),
-        (502, "The model provider failed."),
-        (503, "No answer can be begun at the moment: the ledger, the provider, or shutdown."),
-        (504, "The model provider took too long."),
-        (529, "The model provider is overloaded."),
-        error=error,
-    )
+    described = [(status, _INSTEAD_OF_AN_ANSWER[status]) for status in statuses]
+    return error_responses(*described, error=error)
 
 
 USAGE_RESPONSES = {
@@ -88,43 +98,67 @@ READY_RESPONSES = {
 }
 
 
-KEY_NEEDED = [{"key": list[str]()}]
+_KEYS = {
+    "key": SecurityScheme("http", scheme="bearer", description="A key of this server."),
+    "x-api-key": SecurityScheme(
+        "apiKey", name="x-api-key", security_scheme_in="header", description="The same key."
+    ),
+}
+KEY_NEEDED = [{name: list[str]()} for name in _KEYS]
+"""One of the ways to send a key is enough."""
 
 
 def with_keys(config: OpenAPIConfig) -> OpenAPIConfig:
-    """*config* that also says what the ``key`` is which a route needs."""
-    key = SecurityScheme("http", scheme="bearer", description="A key of this server.")
+    """*config* that also says how a key is sent to a route that needs one."""
     known = config.components if isinstance(config.components, list) else [config.components]
     described = copy(config)
-    described.components = [*known, Components(security_schemes={"key": key})]
+    described.components = [*known, Components(security_schemes={**_KEYS})]
     return described
 
 
-def streaming_operation(
-    body_type: type, example: object, event: Mapping[str, Any], *, is_whole_too: bool
-) -> type[Operation]:
-    """An operation that takes JSON of *body_type*, as *example* is, and answers with a stream.
+def _idempotency_key() -> Parameter:
+    """The header of every request for an answer."""
+    schema = Schema(
+        type=OpenAPIType.STRING, min_length=1, max_length=LONGEST_KEY, pattern=_PRINTABLE
+    )
+    meaning = "The caller's own name for the request: under one name it is answered once."
+    return Parameter(KEY_HEADER, "header", schema, meaning)
 
-    *event* is the schema of one event. With *is_whole_too* the answer may be one JSON object.
+
+# HTTP takes spaces off both ends of a header.
+_PRINTABLE = "^[!-~]([ -~]*[!-~])?$"
+
+
+def answering_operation(
+    body_type: type,
+    example: object,
+    event: Callable[[], JsonSchema],
+    whole: Callable[[], JsonSchema] | None,
+) -> type[Operation]:
+    """An operation that takes JSON of *body_type*, as *example* is, and gives an answer.
+
+    *event* gives the schema of one event of a stream, and *whole* that of an answer in one piece;
+    None where every answer is a stream. Neither is asked before somebody reads the document.
     """
 
     @dataclass
-    class StreamingOperation(Operation):
+    class AnsweringOperation(Operation):
         def __post_init__(self) -> None:
             body = OpenAPIMediaType(
-                schema=_GivenSchema(given=_schema_of(body_type)),
+                schema=_GivenSchema(given=schema_of(body_type)),
                 examples={"plain": Example(value=example)},
             )
             self.request_body = RequestBody({"application/json": body}, required=True)
-            stream = OpenAPIMediaType(schema=_GivenSchema(given=dict(event)))
-            content = {"text/event-stream": stream}
-            if is_whole_too:
-                content["application/json"] = OpenAPIMediaType(schema=Schema())
-            described = _WHOLE_DESCRIPTION if is_whole_too else _STREAM_DESCRIPTION
+            self.parameters = [*(self.parameters or ()), _idempotency_key()]
+            content = {"text/event-stream": OpenAPIMediaType(schema=_GivenSchema(given=event()))}
+            described = _STREAM_DESCRIPTION
+            if whole is not None:
+                content["application/json"] = OpenAPIMediaType(schema=_GivenSchema(given=whole()))
+                described = _WHOLE_DESCRIPTION
             answer = OpenAPIResponse(described, content=content)
             self.responses = {**(self.responses or {}), "200": answer}
 
-    return StreamingOperation
+    return AnsweringOperation
 
 
 def json_operation(body_type: type) -> type[Operation]:
@@ -133,64 +167,25 @@ def json_operation(body_type: type) -> type[Operation]:
     @dataclass
     class JsonOperation(Operation):
         def __post_init__(self) -> None:
-            body = OpenAPIMediaType(schema=_GivenSchema(given=_schema_of(body_type)))
+            body = OpenAPIMediaType(schema=_GivenSchema(given=schema_of(body_type)))
             self.request_body = RequestBody({"application/json": body}, required=True)
 
     return JsonOperation
 
 
-def one_of_events(events: Mapping[str, type | None]) -> dict[str, Any]:
-    """The schema of one of *events*, which says for each name what its data is, as JSON."""
-    return {"anyOf": [_schema_of_event(*event) for event in events.items()]}
+@dataclass
+class AlwaysValidOperation(Operation):
+    """An operation whose parameters may be anything, although Litestar describes a 400 for them."""
 
-
-def one_with_fields(*names: str) -> dict[str, Any]:
-    """The schema of an event whose data is a JSON object with the fields *names*, or ``[DONE]``."""
-    fields = {"type": "object", "required": list(names)}
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": fields}
-    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+    def __post_init__(self) -> None:
+        self.responses = {s: r for s, r in (self.responses or {}).items() if s != "400"}
 
 
 @dataclass
 class _GivenSchema(Schema):
     """A schema that is JSON already."""
 
-    given: dict[str, Any] = field(default_factory=dict)
+    given: JsonSchema = field(default_factory=dict)
 
     def to_schema(self) -> dict[str, Any]:
         return self.given
-
-
-def _schema_of_event(name: str, data_type: type | None) -> dict[str, Any]:
-    """The schema of one event, as a client reads it."""
-    data: dict[str, Any] = {"type": "string"}
-    if data_type is None:
-        data["maxLength"] = 0
-    else:
-        data |= {"contentMediaType": "application/json", "contentSchema": _schema_of(data_type)}
-    return {
-        "type": "object",
-        "properties": {"event": {"const": name}, "data": data},
-        "required": ["event", "data"],
-    }
-
-
-def _schema_of(body_type: type) -> dict[str, Any]:
-    """The schema of *body_type*, with every reference written out."""
-    schemas, components = msgspec.json.schema_components([body_type])
-    return dict(_written_out(schemas[0], components, frozenset()))
-
-
-def _written_out(schema: Any, components: dict[str, Any], within: frozenset[str]) -> Any:
-    """*schema* without references; what holds itself is anything where it does so again."""
-    if isinstance(schema, list):
-        return [_written_out(item, components, within) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    reference = schema.get("$ref")
-    if not isinstance(reference, str):
-        return {key: _written_out(value, components, within) for key, value in schema.items()}
-    name = reference.rpartition("/")[2]
-    if name in within:
-        return {}
-    return _written_out(components[name], components, within | {name})

@@ -70,8 +70,8 @@ class ChatNestPlugin(InitPlugin, CLIPlugin):
         http = self._config.http
         if http.mount:
             app_config.route_handlers.extend(self.routers())
-            if self._needs_key and app_config.openapi_config is not None:
-                app_config.openapi_config = with_keys(app_config.openapi_config)
+        if self._needs_key and app_config.openapi_config is not None:
+            app_config.openapi_config = with_keys(app_config.openapi_config)
         if http.mount_health:
             app_config.route_handlers.append(health_router(self.serving, http))
         app_config.dependencies["chat_service"] = Provide(

@@ -14,13 +14,14 @@ from chatnest.adapters.transport.usage_report import UsageReport, usage_report
 from chatnest.app.auth import identify
 from chatnest.app.config import HttpConfig
 from chatnest.app.endpoints import Endpoint, endpoints
+from chatnest.app.http_paths import paths_of
 from chatnest.app.openapi import (
     KEY_NEEDED,
     READY_RESPONSES,
     USAGE_RESPONSES,
     HealthBody,
+    answering_operation,
     chat_responses,
-    streaming_operation,
 )
 from chatnest.app.serving import (
     AnyRequest,
@@ -55,15 +56,12 @@ def _chat_handler(current: CurrentServing, endpoint: Endpoint) -> HTTPRouteHandl
         endpoint.path,
         status_code=200,
         request_max_body_size=None,
-        operation_class=streaming_operation(
-            endpoint.body,
-            endpoint.example,
-            endpoint.event,
-            is_whole_too=endpoint.is_whole_too,
+        operation_class=answering_operation(
+            endpoint.body, endpoint.example, endpoint.event, endpoint.whole
         ),
         operation_id=endpoint.operation_id,
         summary=endpoint.summary,
-        responses=chat_responses(endpoint.error),
+        responses=chat_responses(endpoint.error, endpoint.statuses),
     )
     async def chat(request: AnyRequest) -> ASGIResponse:
         """Answer within the caller's limits."""
@@ -76,7 +74,7 @@ def _usage_handler(current: CurrentServing, http: HttpConfig) -> HTTPRouteHandle
     dialect = ChatNestDialect()
 
     @get(
-        f"{http.path.rstrip('/')}/usage",
+        paths_of(http).usage,
         operation_id="usage",
         summary="Usage",
         responses=USAGE_RESPONSES,

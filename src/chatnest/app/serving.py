@@ -3,16 +3,17 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request, Response
 from litestar.response.base import ASGIResponse
 
 from chatnest.adapters.transport.chatnest import ChatNestDialect
-from chatnest.adapters.transport.wire import Asked, Dialect, Encoder, WireResponse
+from chatnest.adapters.transport.wire import Asked, Dialect, WholeReply, WireResponse
 from chatnest.app.auth import PrincipalResolver, UnauthorizedError, identify
 from chatnest.app.bodies import read_body
 from chatnest.app.config import ChatNestConfig
+from chatnest.app.idempotency import keyed
 from chatnest.app.streaming import EventStreamResponse, StreamRegistry, WholeResponse
 from chatnest.domain.admission import Refusal
 from chatnest.domain.answer import Answer
@@ -20,19 +21,15 @@ from chatnest.domain.chat import ChatService
 from chatnest.domain.errors import (
     ChatNestError,
     ConfigurationError,
-    InvalidRequestError,
     PublicError,
     StoreUnavailableError,
 )
 from chatnest.domain.ports import Clock
-from chatnest.domain.requests import ChatRequest
 from chatnest.domain.windows import US_PER_S
 
 _logger = logging.getLogger("chatnest.requests")
 
 AnyRequest = Request[Any, Any, Any]
-
-_LONGEST_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
     body = await read_body(request, config.max_body_bytes, clock)
     asked = dialect.decode(body)
     serving.registry.check_open()
-    outcome = await serving.service.open(principal, _keyed(asked.request, request))
+    outcome = await serving.service.open(principal, keyed(asked.request, request))
     if isinstance(outcome, Refusal):
         return plain_response(dialect.refusal(outcome, clock.now()))
     try:
@@ -118,32 +115,22 @@ async def _open_stream(serving: Serving, dialect: Dialect, request: AnyRequest) 
         raise
 
 
-def _keyed(asked: ChatRequest, request: AnyRequest) -> ChatRequest:
-    """*asked* under the idempotency key that *request* carries, if it does.
-
-    Raises:
-        InvalidRequestError: it is none that can be kept.
-    """
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return asked
-    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise InvalidRequestError(
-            f"must be 1 to {_LONGEST_KEY} printable ASCII characters", field="Idempotency-Key"
-        )
-    return replace(asked, idempotency_key=key)
-
-
 def _answer(serving: Serving, dialect: Dialect, asked: Asked, answer: Answer) -> ASGIResponse:
     """*answer* as its client wants to have it: as a stream, or in one piece."""
     limits = serving.config.time_limits
-    now, reply = serving.clock.now(), asked.reply
-    if not isinstance(reply, Encoder):
-        headers = dialect.answer_headers(answer.started, answer.admitted, now)
-        return WholeResponse(answer, reply, serving.registry, headers=headers)
+    now, encoder = serving.clock.now(), asked.encoder
+    if encoder is None:
+        return WholeResponse(
+            answer,
+            cast(WholeReply, asked.reply),
+            serving.registry,
+            serving.clock,
+            headers=dialect.answer_headers(answer.started, answer.admitted, now),
+            write_stall_us=answer.time_limits.write_stall_us,
+        )
     return EventStreamResponse(
         answer,
-        reply,
+        encoder,
         serving.registry,
         serving.clock,
         headers=dialect.stream_headers(answer.started, answer.admitted, now),

@@ -13,9 +13,10 @@ from typing import Any
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from chatnest.adapters.transport.wire import Encoder, Headers, WholeReply
+from chatnest.adapters.transport.wire import Encoder, Headers, WholeReply, WireResponse
 from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError, PublicError
+from chatnest.domain.events import Failed, Finished
 from chatnest.domain.ports import Clock
 from chatnest.domain.watchdog import Watchdog, wait_within
 
@@ -129,8 +130,9 @@ class Pump:
                 self._stall.relax()
                 self._silence.expect_within(self._heartbeat_us)
                 async for batch in self._answer:
-                    await self._write(self._encoder.encode(batch), more=True)
-            await self._write(b"", more=False)
+                    # The end goes out with the last frames, in one write.
+                    more = not isinstance(batch[-1], Finished | Failed)
+                    await self._write(self._encoder.encode(batch), more=more)
         finally:
             self._silence.close()
             self._stall.close()
@@ -241,18 +243,30 @@ class WholeResponse(AnswerResponse):
         answer: Answer,
         reply: WholeReply,
         registry: StreamRegistry,
+        clock: Clock,
         *,
         headers: Headers,
+        write_stall_us: int,
     ) -> None:
         super().__init__(answer, registry, headers=(), media_type="application/json")
         self._reply = reply
+        self._clock = clock
         self._limit_headers = headers
+        self._write_stall_us = write_stall_us
 
     async def _relay(self, send: Send) -> None:
         async with self._answer:
             async for batch in self._answer:
                 self._reply.add(batch)
-        told = self._reply.response()
+        writing = asyncio.create_task(self._write(self._reply.response(), send))
+        writing.add_done_callback(_log_failure)
+        try:
+            # A client that does not read what was paid for is not waited for any longer.
+            await wait_within(self._clock, writing, self._write_stall_us)
+        finally:
+            writing.cancel()
+
+    async def _write(self, told: WireResponse, send: Send) -> None:
         length = ("content-length", str(len(told.body)))
         headers = (*told.headers, *self._limit_headers, length)
         encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]

@@ -23,7 +23,13 @@ from chatnest.adapters.transport.openai_problems import ErrorBody as OpenAIError
 from chatnest.app.auth import identify
 from chatnest.app.bodies import read_body
 from chatnest.app.config import HttpConfig
-from chatnest.app.openapi import error_responses, json_operation, json_response
+from chatnest.app.http_paths import paths_of
+from chatnest.app.openapi import (
+    AlwaysValidOperation,
+    error_responses,
+    json_operation,
+    json_response,
+)
 from chatnest.app.serving import AnyRequest, CurrentServing, failure_response, plain_response
 from chatnest.domain.errors import PublicError
 
@@ -32,12 +38,12 @@ _MODEL_NOT_FOUND = PublicError("not_found", "There is no model of this name.")
 
 def v1_handlers(current: CurrentServing, http: HttpConfig) -> list[HTTPRouteHandler]:
     """Those of the dialects that *http* mounts, each at its whole path."""
-    path = http.v1_path.rstrip("/")
+    paths = paths_of(http)
     handlers: list[HTTPRouteHandler] = []
     if "openai" in http.dialects:
-        handlers += _model_handlers(current, path)
+        handlers += _model_handlers(current, paths.models)
     if "anthropic" in http.dialects:
-        handlers.append(_count_handler(current, path))
+        handlers.append(_count_handler(current, paths.count_tokens))
     return handlers
 
 
@@ -47,7 +53,7 @@ def _model_handlers(current: CurrentServing, path: str) -> list[HTTPRouteHandler
     unknown = error_responses((404, "There is no such model."), error=OpenAIError)
 
     @get(
-        f"{path}/models",
+        path,
         operation_id="models",
         summary="Models",
         responses={
@@ -65,7 +71,8 @@ def _model_handlers(current: CurrentServing, path: str) -> list[HTTPRouteHandler
         return plain_response(model_list(serving.service.models, serving.started_at))
 
     @get(
-        f"{path}/models/{{name:path}}",
+        f"{path}/{{name:path}}",
+        operation_class=AlwaysValidOperation,
         operation_id="model",
         summary="Model",
         responses={200: json_response(Model, "That there is such a model."), **refused, **unknown},
@@ -92,7 +99,7 @@ def _count_handler(current: CurrentServing, path: str) -> HTTPRouteHandler:
     dialect = AnthropicDialect()
 
     @post(
-        f"{path}/messages/count_tokens",
+        path,
         status_code=200,
         request_max_body_size=None,
         operation_class=json_operation(PromptBody),

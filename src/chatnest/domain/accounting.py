@@ -74,7 +74,7 @@ class CallAccount:
         outcome = str(reason if failure is None else failure.kind)
         refused = failure is not None and not failure.billable
         seen = attempt.streamed or attempt.usage is not None
-        if not attempt.sent or (refused and not seen):
+        if (refused or not attempt.sent) and not seen:
             return Release(outcome)
         usage, estimated = attempt.usage, False
         if usage is None:

@@ -6,9 +6,9 @@ goes away.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from types import AsyncGeneratorType, TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 from chatnest.domain.accounting import CallAccount
 from chatnest.domain.admission import Admitted
@@ -33,6 +33,8 @@ from chatnest.domain.retry import Decision, TryAgain, decide, public_error
 from chatnest.domain.time_limits import CallLimits
 from chatnest.domain.watchdog import BoundedContext, Interruption, wait_within
 from chatnest.domain.windows import US_PER_S
+
+T = TypeVar("T")
 
 # How long an ending waits for the ledger; the settlement itself goes on for as long as needed.
 SETTLE_WAIT_US = 2 * US_PER_S
@@ -130,6 +132,7 @@ class Answer:
                 except ProviderError as failed:
                     error = failed.failure
                 except asyncio.CancelledError as cancelled:
+                    self._attempt.sent = not _is_unsent(cancelled)
                     if self._wait.by_others:
                         raise
                     error = _defect(cancelled)
@@ -216,16 +219,23 @@ class Answer:
             return False
         self._limits.forgive()
         self._journey.failed(self._place, failure)
-        while isinstance(move := self._next_move(failure), TryAgain):
-            if not await self._back_off(move.delay_us):
-                return False
-            prepared = await self._prepare(move.place)
-            entry = None if prepared is None else await self._enter(move.place)
+        while (place := await self._next_place(failure)) is not None:
+            prepared = await self._prepare(place)
+            entry = None if prepared is None else await self._enter(place)
             if prepared is not None and entry is not None:
-                self._place = move.place
+                self._place = place
                 return await self._renew(failure, prepared, entry)
-            self._journey.rule_out(move.place)
+            self._journey.rule_out(place)
         return False
+
+    async def _next_place(self, failure: Failure) -> int | None:
+        """Whom to call next, now that its back-off is over; None: nobody."""
+        if self._limits.is_stopped:
+            return None
+        move = self._next_move(failure)
+        if not isinstance(move, TryAgain):
+            return None
+        return move.place if await self._back_off(move.delay_us) else None
 
     def _next_move(self, failure: Failure) -> Decision:
         return decide(
@@ -233,7 +243,7 @@ class Answer:
             self._journey.options([live.ready_in_us() for live in self._plan.targets]),
             streamed=self._attempt.streamed,
             attempt=self._attempt.number,
-            elapsed_us=self._around.clock.monotonic_us() - self._begun_us,
+            elapsed_us=self._elapsed_us(),
             jitter=self._around.randomness.fraction(),
             policy=self._plan.preparation.policy.retry,
         )
@@ -250,8 +260,11 @@ class Answer:
         return prepared if isinstance(prepared, Prepared) else None
 
     async def _enter(self, place: int) -> Entry | None:
+        """A place at the target at *place*; None where there is none in time."""
         live = self._plan.targets[place]
-        return await live.wait_to_enter(live.target.max_wait_us)
+        left_us = self._plan.preparation.policy.retry.deadline_us - self._elapsed_us()
+        within_us = min(live.target.max_wait_us, left_us)
+        return await self._unless_stopped(live.wait_to_enter(within_us))
 
     async def _renew(self, failure: Failure, prepared: Prepared, entry: Entry) -> bool:
         """Hold the next attempt in place of the last; False where there is no room for it."""
@@ -283,15 +296,23 @@ class Answer:
 
     async def _back_off(self, delay_us: int) -> bool:
         """Wait before the next attempt; False where the answer was stopped meanwhile."""
+        await self._unless_stopped(self._around.clock.sleep(delay_us))
+        return not self._limits.is_stopped
+
+    def _elapsed_us(self) -> int:
+        return self._around.clock.monotonic_us() - self._begun_us
+
+    async def _unless_stopped(self, waiting: Awaitable[T]) -> T | None:
+        """What *waiting* gives; None where the answer was stopped meanwhile."""
         self._wait.begin()
         try:
-            await self._around.clock.sleep(delay_us)
+            return await waiting
         except asyncio.CancelledError:
             if self._wait.by_others:
                 raise
+            return None
         finally:
             self._wait.end()
-        return not self._limits.is_stopped
 
     async def _last_batch(self) -> EventBatch:
         error = self._public_error()
@@ -324,6 +345,12 @@ class Answer:
         if self._attempt.prepared.live.fitter.wants_to_learn():
             self._around.settler.start(self._account.learn(self._attempt))
         return reported
+
+
+def _is_unsent(cancelled: asyncio.CancelledError) -> bool:
+    """Whether the provider vouches that nothing of the call had left when it was given up."""
+    cause = cancelled.__cause__
+    return isinstance(cause, ProviderError) and not cause.failure.billable
 
 
 def _defect(error: BaseException) -> Failure:

@@ -24,7 +24,8 @@ class Attempt:
     """One call of a provider under its own hold. ``number`` counts from one.
 
     ``prepared`` is what is sent and to whom, ``entry`` its place there. ``sent`` turns True before
-    anything can leave for the provider, ``streamed`` with the first delta. ``usage`` is the
+    anything can leave for the provider, and False again where the provider says that nothing has;
+    ``streamed`` turns True with the first delta. ``usage`` is the
     provider's own report, None while there is none.
     """
 

@@ -69,6 +69,9 @@ class ChatProvider(Protocol):
         The iterator gives non-empty batches of events in their legal order, one batch for each
         read from the network, and ends after ``Finished``. The adapter never retries.
 
+        A call that is cancelled is charged for its prompt, unless the ``CancelledError`` has a
+        ``ProviderError`` as its cause whose failure is not billable: nothing of it had left.
+
         Raises:
             ProviderError: on entering or while iterating; classified, with the cause attached.
         """

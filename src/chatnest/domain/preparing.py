@@ -6,7 +6,7 @@ anything is held or sent.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from chatnest.domain.admission import Admission
@@ -43,6 +43,17 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call at one target costs, and the budgets that it counts in.
+
+    ``price`` None is unknown; ``rules`` None: it must be known.
+    """
+
+    price: Price | None
+    rules: tuple[BudgetRule, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Preparation:
     """Everything about one request that is the same at every target.
 
@@ -57,6 +68,9 @@ class Preparation:
     policy: ChatPolicy
     prices: PriceBook
     time_limits: TimeLimits
+    _terms: dict[LiveTarget, Terms] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def flaw(self, live: LiveTarget) -> InvalidRequestError | None:
         """What of the request the target cannot be told; None where nothing."""
@@ -76,14 +90,9 @@ class Preparation:
             )
         return None
 
-    def rules(self, live: LiveTarget) -> tuple[BudgetRule, ...] | None:
-        """The budgets that a call at the target counts in; None where its price must be known."""
-        rules = budget_rules(self.policy, self.principal, self.profile)
-        if self._price(live) is not None:
-            return rules
-        unpriced = tuple(rule for rule in rules if rule.unit is not Unit.NANO_USD)
-        must_be_known = self.policy.unknown_price is UnknownPrice.REFUSE
-        return None if len(unpriced) < len(rules) and must_be_known else unpriced
+    def is_priced(self, live: LiveTarget) -> bool:
+        """Whether the target's price is known, or need not be."""
+        return self._terms_at(live).rules is not None
 
     async def fit(
         self, live: LiveTarget, number: int, now: int, *, counted: bool = False
@@ -91,18 +100,26 @@ class Preparation:
         """Attempt *number* at the target, its hold made at *now*; with *counted* by tokenizer.
 
         Raises:
-            ValueError: the target's price must be known, and is not; see :meth:`rules`.
+            ValueError: the target's price must be known, and is not; see :meth:`is_priced`.
         """
-        rules = self.rules(live)
-        if rules is None:
+        terms = self._terms_at(live)
+        if terms.rules is None:
             raise ValueError("a target without a price cannot be prepared")
         asked = Asked(self.messages, self.request.tools, _text_of(self.request.extra))
         fit = live.fitter.fit_counted if counted else live.fitter.fit
         prompt = await fit(asked, self.profile)
         if isinstance(prompt, PromptTooLarge):
             return prompt
-        sent = replace(asked, messages=prompt.messages)
-        return Prepared(live, prompt, sent, self._admission(live, prompt, rules, number, now))
+        sent = Asked(prompt.messages, asked.tools, asked.beside)
+        demand = Demand(
+            input_tokens=prompt.input_tokens,
+            max_output_tokens=prompt.output_cap,
+            min_output_tokens=self.profile.min_output_tokens,
+            price=terms.price,
+        )
+        reserve = Reserve(self._hold(live, prompt.output_cap, number, now), demand, terms.rules)
+        rates = rate_rules(self.policy, self.principal, self.profile)
+        return Prepared(live, prompt, sent, Admission(reserve, rates))
 
     def call(self, prepared: Prepared, output_cap: int) -> ProviderCall:
         """What the target is sent."""
@@ -122,35 +139,19 @@ class Preparation:
             connect_us=self.time_limits.connect_us,
         )
 
-    def _admission(
-        self,
-        live: LiveTarget,
-        prompt: Prompt,
-        rules: tuple[BudgetRule, ...],
-        number: int,
-        now: int,
-    ) -> Admission:
-        started, profile = self.started, self.profile
-        hold = Hold(
+    def _hold(self, live: LiveTarget, output_cap: int, number: int, now: int) -> Hold:
+        return Hold(
             id=f"{self._hold_name()}.{number}",
-            request_id=started.request_id,
+            request_id=self.started.request_id,
             principal=self.principal.id,
-            profile=profile.name,
+            profile=self.profile.name,
             provider=live.target.provider.name,
             model=live.target.model,
             lines=(),
-            output_cap=prompt.output_cap,
+            output_cap=output_cap,
             created_at=now,
             expires_at=now + self.time_limits.lease_us,
         )
-        demand = Demand(
-            input_tokens=prompt.input_tokens,
-            max_output_tokens=prompt.output_cap,
-            min_output_tokens=profile.min_output_tokens,
-            price=self._price(live),
-        )
-        rates = rate_rules(self.policy, self.principal, profile)
-        return Admission(Reserve(hold, demand, rules), rates)
 
     def _hold_name(self) -> str:
         """What the ids of the request's holds begin with.
@@ -163,8 +164,21 @@ class Preparation:
         named = f"{self.principal.id}\n{key}".encode("utf-8", "surrogatepass")
         return f"key-{sha256(named).hexdigest()[:32]}"
 
-    def _price(self, live: LiveTarget) -> Price | None:
-        return self.prices.price(live.target.provider.name, live.target.model)
+    def _terms_at(self, live: LiveTarget) -> Terms:
+        """What a call at the target costs and counts in; found out once."""
+        terms = self._terms.get(live)
+        if terms is None:
+            price = self.prices.price(live.target.provider.name, live.target.model)
+            terms = self._terms[live] = Terms(price, self._rules(price))
+        return terms
+
+    def _rules(self, price: Price | None) -> tuple[BudgetRule, ...] | None:
+        rules = budget_rules(self.policy, self.principal, self.profile)
+        if price is not None:
+            return rules
+        unpriced = tuple(rule for rule in rules if rule.unit is not Unit.NANO_USD)
+        must_be_known = self.policy.unknown_price is UnknownPrice.REFUSE
+        return None if len(unpriced) < len(rules) and must_be_known else unpriced
 
 
 def _text_of(extra: Mapping[str, object]) -> str:

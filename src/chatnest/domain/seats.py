@@ -58,7 +58,7 @@ def _able(preparation: Preparation, route: Sequence[LiveTarget]) -> tuple[LiveTa
     able = [live for live, flaw in flaws if flaw is None]
     if not able:
         raise next(flaw for _, flaw in flaws if flaw is not None)
-    return tuple([live for live in able if preparation.rules(live) is not None])
+    return tuple([live for live in able if preparation.is_priced(live)])
 
 
 async def _wait(targets: tuple[LiveTarget, ...], fitting: Sequence[Prepared]) -> Seat | Refusal:

@@ -24,9 +24,8 @@ def completion(
         if waiting_us:
             steps.append(Pause(waiting_us))
         steps.append(text(token))
-    steps.append(block_end())
     if finish_reason is not None:
-        steps.append(chunk({}, finish_reason=finish_reason, usage=usage))
+        steps += (block_end(), chunk({}, finish_reason=finish_reason, usage=usage))
     if done:
         steps.append(DONE)
     return (*steps, End())

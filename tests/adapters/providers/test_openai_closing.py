@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,11 +23,11 @@ from chatnest.testing.upstream import (
     Stall,
     Write,
 )
+from tests.support.connecting import connecting_sockets, deaf_server, shows_sockets
 
 CALL = ProviderCall("r", "gpt-4o-mini", (Message(Role.USER, "Hi"),), 50)
 CLOSED_WITHIN_S = 0.05
 LONGEST_S = 10
-SOCKETS = Path("/proc/net/tcp")
 
 BEFORE_HEADERS: Script = (Stall(),)
 BEFORE_THE_FIRST_TOKEN: Script = (Head(), Stall())
@@ -139,55 +138,58 @@ async def test_an_abandoned_iterator_gives_nothing_more(
 
 
 @pytest.fixture
-def deaf_address() -> Iterator[str]:
-    """An address where connecting takes for ever: its queue of connections is full."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(server.getsockname())
-        yield "http://{}:{}/v1".format(*server.getsockname())
-        for one in waiting:
-            one.close()
+def deaf() -> Iterator[socket.socket]:
+    with deaf_server() as server:
+        yield server
 
 
-async def assert_connecting(address: str, expected: int) -> None:
-    """Wait until *expected* sockets are on their way to *address*; nobody tells when."""
+def address_of(server: socket.socket) -> str:
+    return "http://{}:{}/v1".format(*server.getsockname())
+
+
+async def assert_connecting(server: socket.socket, expected: int) -> None:
+    """Wait until *expected* sockets are on their way to *server*; nobody tells when."""
     for _ in range(1_000):
-        if connecting_sockets(address) == expected:
+        if connecting_sockets(server) == expected:
             return
         await asyncio.sleep(LONGEST_S / 1_000)
-    assert connecting_sockets(address) == expected
+    assert connecting_sockets(server) == expected
 
 
-def connecting_sockets(address: str) -> int:
-    """How many sockets of this machine are still on their way to *address*."""
-    port = int(address.rpartition(":")[2].partition("/")[0])
-    rows = [line.split() for line in SOCKETS.read_text().splitlines()[1:]]
-    syn_sent = "02"
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == syn_sent for row in rows)
-
-
-@pytest.mark.skipif(not SOCKETS.exists(), reason="only Linux shows its sockets as a file")
-async def test_a_call_that_is_cancelled_while_connecting_leaves_no_socket(
-    deaf_address: str,
+@shows_sockets
+async def test_a_call_that_is_cancelled_while_connecting_leaves_no_socket_and_no_bill(
+    deaf: socket.socket,
 ) -> None:
-    before = connecting_sockets(deaf_address)
-    provider = OpenAIProvider(api_key="k", base_url=deaf_address, trust_env=False)
+    before = connecting_sockets(deaf)
+    provider = OpenAIProvider(api_key="k", base_url=address_of(deaf), trust_env=False)
     reading = asyncio.create_task(read_all(provider))
-    await assert_connecting(deaf_address, before + 1)
+    await assert_connecting(deaf, before + 1)
     reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(asyncio.CancelledError) as cancelled:
         await reading
-    await assert_connecting(deaf_address, before)
+    await assert_connecting(deaf, before)
+    cause = cancelled.value.__cause__
+    assert isinstance(cause, ProviderError)
+    assert cause.failure == Failure(FailureKind.CONNECTION, billable=False)
     await provider.aclose()
 
 
-async def test_connecting_takes_no_longer_than_its_limit(deaf_address: str) -> None:
+async def test_a_call_that_is_cancelled_once_it_was_sent_may_be_billed(
+    upstream: MockUpstream, provider: OpenAIProvider
+) -> None:
+    upstream.scripts = BEFORE_HEADERS
+    reading = await begin(upstream, provider)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await reading
+    cause = cancelled.value.__cause__
+    assert isinstance(cause, ProviderError)
+    assert cause.failure.billable
+
+
+async def test_connecting_takes_no_longer_than_its_limit(deaf: socket.socket) -> None:
     provider = OpenAIProvider(
-        api_key="k", base_url=deaf_address, connect_timeout_s=0.1, trust_env=False
+        api_key="k", base_url=address_of(deaf), connect_timeout_s=0.1, trust_env=False
     )
     with pytest.raises(ProviderError) as raised:
         await read_all(provider)

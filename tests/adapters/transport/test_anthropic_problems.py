@@ -59,6 +59,7 @@ Case = tuple[
     int | None,
 ]
 SOON, NEVER = "true", "false"
+SHUTTING_DOWN = PublicError("server_shutting_down", "Goodbye.", retryable=True)
 CASES: dict[str, Case] = {
     "rate, soon": (
         *(refused(rate_limited(1_500_000)), 429, "rate_limit_error", "rate_limited", SOON, "2"),
@@ -89,6 +90,18 @@ CASES: dict[str, Case] = {
         *(refused(Refusal(RefusalCode.NOT_ALLOWED, "profile")), 403, "permission_error"),
         *("not_allowed", NEVER, None, anthropic.PermissionDeniedError, 0),
     ),
+    "key that was used": (
+        *(refused(Refusal(RefusalCode.DUPLICATE, "idempotency-key")), 409, "conflict_error"),
+        *("duplicate", NEVER, None, anthropic.ConflictError, 0),
+    ),
+    "circuit": (
+        *(refused(Refusal(RefusalCode.PROVIDER_DOWN, "provider", retry_after_us=10_000_001)), 503),
+        *("api_error", "provider_down", SOON, "11", anthropic.ServiceUnavailableError, 11),
+    ),
+    "places": (
+        *(refused(Refusal(RefusalCode.PROVIDER_BUSY, "provider-calls")), 503, "api_error"),
+        *("provider_busy", SOON, "1", anthropic.ServiceUnavailableError, 1),
+    ),
     "body": (
         *(DIALECT.error(InvalidRequestError("is odd", field="model")), 400),
         *("invalid_request_error", "invalid_request", NEVER, None),
@@ -115,6 +128,10 @@ CASES: dict[str, Case] = {
     "busy": (
         *(DIALECT.error(BusyError("draining")), 503, "overloaded_error", "busy", SOON, "1"),
         *(anthropic.ServiceUnavailableError, 1),
+    ),
+    "shutdown": (
+        *(DIALECT.error(SHUTTING_DOWN), 503, "overloaded_error", "server_shutting_down", SOON),
+        *("1", anthropic.ServiceUnavailableError, 1),
     ),
     "defect": (
         *(DIALECT.error(KeyError("sk-secret")), 500, "api_error", "internal_error", NEVER, None),
@@ -194,7 +211,7 @@ def test_every_kind_of_failure_and_refusal_is_in_the_table() -> None:
 
 def test_every_status_that_has_a_type_keeps_it() -> None:
     for response, status, error_type, code, *_ in CASES.values():
-        if code != "busy":
+        if code not in ("busy", "server_shutting_down"):
             assert shown(response)["type"] == error_type == TYPES.get(status, "api_error")
 
 

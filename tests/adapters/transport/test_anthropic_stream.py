@@ -193,15 +193,28 @@ def test_usage_is_silent_until_the_end_and_tells_what_was_thought() -> None:
     )
 
 
-def test_a_failure_is_an_error_event_and_nothing_else() -> None:
-    error = PublicError("provider_timeout", "Too slow.", retryable=True)
-    whole = encode(STARTED, TextDelta("a"), USAGE, Failed(error)).decode()
-    unfinished = text(0, '"a"').removesuffix(frame("content_block_stop", '"index":0'))
-    assert whole == START + unfinished + frame(
-        "error",
-        '"error":{"type":"timeout_error","message":"Too slow.",'
-        '"details":{"error_code":"provider_timeout"}},"request_id":"request-1"',
+FAILED = Failed(PublicError("provider_timeout", "Too slow.", retryable=True))
+FAILURE = frame(
+    "error",
+    '"error":{"type":"timeout_error","message":"Too slow.",'
+    '"details":{"error_code":"provider_timeout"}},"request_id":"request-1"',
+)
+UNFINISHED = text(0, '"a"').removesuffix(frame("content_block_stop", '"index":0'))
+
+
+def test_a_failure_of_unknown_cost_is_an_error_event_and_nothing_else() -> None:
+    assert encode(STARTED, TextDelta("a"), FAILED).decode() == START + UNFINISHED + FAILURE
+
+
+def test_a_failure_tells_first_what_was_used() -> None:
+    whole = encode(STARTED, TextDelta("a"), USAGE, FAILED).decode()
+    used = frame(
+        "message_delta",
+        '"delta":{"stop_reason":null,"stop_sequence":null},'
+        '"usage":{"input_tokens":15,"cache_creation_input_tokens":5,'
+        '"cache_read_input_tokens":100,"output_tokens":30}',
     )
+    assert whole == START + UNFINISHED + used + FAILURE
 
 
 def test_a_ping_is_one_frame_of_exact_bytes() -> None:

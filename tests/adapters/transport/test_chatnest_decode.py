@@ -49,6 +49,7 @@ def test_a_conversation_keeps_its_roles_texts_and_order() -> None:
 def test_every_wish_of_a_client_is_understood() -> None:
     raw = body(
         profile="expanded",
+        model="fast",
         systemPrompt="Be kind.",
         dailyTokenLimit=5_000,
         maxTokensPerRequest=LARGEST,
@@ -57,13 +58,21 @@ def test_every_wish_of_a_client_is_understood() -> None:
     assert decode_chat(raw) == ChatRequest(
         messages=(Message(Role.USER, "Hello"),),
         profile="expanded",
+        model="fast",
         system_prompt="Be kind.",
         wishes=Wishes(tokens_per_day=5_000, tokens_per_request=LARGEST),
     )
 
 
 def test_null_is_the_same_as_nothing() -> None:
-    names = ["profile", "aiUsageProfile", "systemPrompt", "dailyTokenLimit", "maxTokensPerRequest"]
+    names = [
+        "profile",
+        "aiUsageProfile",
+        "model",
+        "systemPrompt",
+        "dailyTokenLimit",
+        "maxTokensPerRequest",
+    ]
     assert decode_chat(body(**dict.fromkeys(names))) == decode_chat(body())
     assert decode_chat(body()) == ChatRequest(messages=(Message(Role.USER, "Hello"),))
 

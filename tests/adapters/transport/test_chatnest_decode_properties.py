@@ -20,6 +20,7 @@ CONTENTS = st.sampled_from(["Hi", "Hi", "Hi", " ", "", "a\0", "\u2028x"]) | ODD
 ROLES = st.sampled_from(["user", "user", "assistant", "system", "tool", "USER"]) | ODD
 LIMITS = st.sampled_from([1, 2, 2**53 - 1, 2**53, 0, -1, 1.0, "1", True, None, 10**30])
 NAMES = st.sampled_from(["balanced", "x" * 100, "x" * 101, "", "a\0"]) | ODD
+MODELS = st.sampled_from(["fast", "x" * 200, "x" * 201, "", "a\0"]) | ODD
 MESSAGES = st.fixed_dictionaries(
     {}, optional={"id": ODD, "role": ROLES, "content": CONTENTS, "parts": ODD}
 )
@@ -28,6 +29,7 @@ BODIES: st.SearchStrategy[Body] = st.fixed_dictionaries(
     optional={
         "profile": NAMES,
         "aiUsageProfile": NAMES,
+        "model": MODELS,
         "systemPrompt": CONTENTS,
         "dailyTokenLimit": LIMITS,
         "maxTokensPerRequest": LIMITS,
@@ -51,6 +53,7 @@ GOOD_BODIES: st.SearchStrategy[Body] = st.fixed_dictionaries(
     optional={
         "profile": GOOD_NAMES,
         "aiUsageProfile": GOOD_NAMES,
+        "model": st.sampled_from(["fast", "x" * 200, None]),
         "systemPrompt": st.sampled_from(["Be kind.", "", None]),
         "dailyTokenLimit": GOOD_LIMITS,
         "maxTokensPerRequest": GOOD_LIMITS,
@@ -86,6 +89,10 @@ def is_name(value: object) -> bool:
     return value is None or (is_text(value) and 1 <= len(str(value)) <= 100)
 
 
+def is_model(value: object) -> bool:
+    return value is None or (is_text(value) and 1 <= len(str(value)) <= 200)
+
+
 def is_limit(value: object) -> bool:
     return value is None or (type(value) is int and 1 <= value < 2**53)
 
@@ -93,6 +100,7 @@ def is_limit(value: object) -> bool:
 FIELDS: dict[str, Callable[[object], bool]] = {
     "profile": is_name,
     "aiUsageProfile": is_name,
+    "model": is_model,
     "systemPrompt": lambda value: value is None or is_text(value),
     "dailyTokenLimit": is_limit,
     "maxTokensPerRequest": is_limit,
@@ -135,6 +143,7 @@ def test_a_taken_body_loses_nothing(body: Body) -> None:
     assert said == [(message["role"], message["content"]) for message in body["messages"]]
     first, second = body.get("profile"), body.get("aiUsageProfile")
     assert request.profile == (second if first is None else first)
+    assert request.model == body.get("model")
     assert (request.system_prompt or "") == (body.get("systemPrompt") or "")
     assert request.wishes.tokens_per_day == body.get("dailyTokenLimit")
     assert request.wishes.tokens_per_request == body.get("maxTokensPerRequest")

@@ -63,6 +63,7 @@ def error_of(response: WireResponse) -> dict[str, object]:
     return error
 
 
+SHUTTING_DOWN = PublicError("server_shutting_down", "Goodbye.", retryable=True)
 RATE = (429, "requests", "rate_limit_exceeded")
 QUOTA = (429, "insufficient_quota", "insufficient_quota")
 LENGTH = (413, INVALID, "context_length_exceeded")
@@ -77,12 +78,24 @@ CASES: list[tuple[WireResponse, tuple[int, str, str], tuple[float, ...] | None]]
     (refused(exhausted("tokens-total", None)), QUOTA, ()),
     (refused(TOO_LARGE), LENGTH, ()),
     (refused(Refusal(RefusalCode.NOT_ALLOWED, "profile")), (403, INVALID, "not_allowed"), ()),
+    (refused(Refusal(RefusalCode.DUPLICATE, "idempotency-key")), (409, INVALID, "duplicate"), ()),
+    (
+        refused(Refusal(RefusalCode.PROVIDER_DOWN, "provider", retry_after_us=11_000_001)),
+        (503, SERVER, "provider_down"),
+        (11.001, 11.001),
+    ),
+    (
+        refused(Refusal(RefusalCode.PROVIDER_BUSY, "provider-calls")),
+        (503, SERVER, "provider_busy"),
+        (1, 1),
+    ),
     (told(InvalidRequestError("must be 1", field="n")), (400, INVALID, "invalid_request"), ()),
     (told(PublicError("unauthenticated", "No key.")), (401, INVALID, "invalid_api_key"), ()),
     (told(PublicError("not_found", "No model.")), (404, INVALID, "model_not_found"), ()),
     (told(PublicError("method_not_allowed", "No.")), (405, INVALID, "method_not_allowed"), ()),
     (told(StoreUnavailableError("at 10.0.0.1")), (503, SERVER, "store_unavailable"), (5, 5)),
     (told(BusyError("draining")), (503, SERVER, "busy"), (1, 1)),
+    (told(SHUTTING_DOWN), (503, SERVER, "server_shutting_down"), (1, 1)),
     (told(KeyError("sk-secret")), (500, SERVER, "internal_error"), ()),
     (failed(FailureKind.CONNECTION), (502, SERVER, "provider_connection"), None),
     (failed(FailureKind.INTERRUPTED), (502, SERVER, "provider_interrupted"), None),
@@ -104,6 +117,7 @@ RAISED: dict[int, type[openai.APIStatusError]] = {
     401: openai.AuthenticationError,
     403: openai.PermissionDeniedError,
     404: openai.NotFoundError,
+    409: openai.ConflictError,
     429: openai.RateLimitError,
     500: openai.InternalServerError,
     502: openai.InternalServerError,
@@ -136,7 +150,8 @@ def test_each_problem_has_its_words_and_the_sdk_its_exception_and_its_retries(
 
 def test_every_refusal_and_every_failure_is_in_the_table() -> None:
     for code in RefusalCode:
-        assert error_of(refused(Refusal(code, "some-limit")))["type"] != SERVER
+        answer = refused(Refusal(code, "some-limit"))
+        assert (error_of(answer)["type"] == SERVER) is (answer.status >= 500)
     codes = {str(error_of(failed(kind))["code"]) for kind in FailureKind}
     assert codes <= {words[2] for _, words, _ in CASES}
 

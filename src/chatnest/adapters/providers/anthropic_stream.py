@@ -3,12 +3,14 @@
 Pure mapping, without SDK and HTTP. The wire's blocks and their indexes end here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from chatnest.adapters.providers import openai_stream
 from chatnest.adapters.providers.anthropic_usage import ReportedUsage
+from chatnest.adapters.providers.error_words import error_inside
+from chatnest.adapters.providers.error_words import error_words as plain_words
+from chatnest.adapters.providers.stream_decoder import StreamDecoder
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import (
     Finished,
@@ -19,7 +21,6 @@ from chatnest.domain.events import (
     ToolCallDelta,
     UsageReported,
 )
-from chatnest.domain.retry import classify
 
 
 class _Delta(msgspec.Struct):
@@ -90,49 +91,21 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
-class AnswerDecoder:
+class AnswerDecoder(StreamDecoder):
     """Turns the payloads of one stream into events in their legal order.
 
     The wire gives its usage in parts, the last beside the stop reason: both are held back until
-    the stream says that it is done, or closes. ``ended`` is True after ``Finished``; ``failure``
-    is what to raise once the events before it were given.
+    the stream says that it is done, or closes.
     """
 
     def __init__(self) -> None:
-        self.ended = False
-        self.failure: ProviderError | None = None
+        super().__init__()
         self._finished: Finished | None = None
         self._usage = ReportedUsage()
         # Of each block that is a tool call: its number among the tool calls, and the input that
         # came with its start, which counts where no pieces of it follow.
         self._tool_calls: dict[int, int] = {}
         self._whole_inputs: dict[int, str] = {}
-
-    def decode(self, payloads: Iterable[bytes]) -> list[ProviderEvent]:
-        """The events of one read; often none. What follows the end is ignored."""
-        events: list[ProviderEvent] = []
-        try:
-            for payload in payloads:
-                if self.ended:
-                    break
-                self._take(payload, events)
-        except ProviderError as failure:
-            self.failure = failure
-        return events
-
-    def close(self) -> list[ProviderEvent]:
-        """The last events of a stream whose connection is gone.
-
-        An answer that gave its stop reason is complete, whether or not its end was announced;
-        any other was interrupted, which ``failure`` says.
-        """
-        if self.ended:
-            return []
-        if self._finished is None:
-            failure = Failure(FailureKind.INTERRUPTED)
-            self.failure = ProviderError("the stream closed before its end", failure)
-            return []
-        return self._last_events()
 
     def _take(self, payload: bytes, events: list[ProviderEvent]) -> None:
         event = _event(payload)
@@ -151,9 +124,9 @@ class AnswerDecoder:
             case "message_delta":
                 self._take_end(event)
             case "message_stop":
-                events += self._last_events()
+                events += self._end()
             case _ if event.error or event.type == "error":
-                raise _error_inside(event.error)
+                raise error_inside(event.error, error_words)
 
     def _take_delta(self, index: int, delta: _Delta, events: list[ProviderEvent]) -> None:
         match delta.type:
@@ -201,8 +174,10 @@ class AnswerDecoder:
             finish_reason = _FINISH_REASONS.get(delta.stop_reason, FinishReason.STOP)
             self._finished = Finished(finish_reason, delta.stop_sequence)
 
+    def _is_complete(self) -> bool:
+        return self._finished is not None
+
     def _last_events(self) -> list[ProviderEvent]:
-        self.ended = True
         events: list[ProviderEvent] = []
         for index in list(self._whole_inputs):
             self._take_whole_input(index, events)
@@ -221,7 +196,7 @@ def error_words(error: object) -> tuple[str | None, str | None]:
     details = error.get("details") if isinstance(error, Mapping) else None
     if isinstance(error, Mapping) and isinstance(details, Mapping):
         error = {"code": details.get("error_code"), "type": error.get("type")}
-    return openai_stream.error_words(error)
+    return plain_words(error)
 
 
 def _event(payload: bytes) -> _Event:
@@ -247,13 +222,6 @@ def _is_unknown(payload: bytes) -> bool:
 def _malformed() -> ProviderError:
     failure = Failure(FailureKind.MALFORMED)
     return ProviderError("an event of the stream cannot be read", failure)
-
-
-def _error_inside(error: object) -> ProviderError:
-    code, error_type = error_words(error)
-    kind = classify(None, code, error_type)
-    failure = Failure(kind, code=code or error_type)
-    return ProviderError(f"the stream carried an error: {failure.code or kind}", failure)
 
 
 def _input_text(raw: msgspec.Raw) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from chatnest.adapters.providers.openai_stream import MOST_TOKENS
+from chatnest.adapters.providers.reported_usage import MOST_TOKENS
 from chatnest.domain.usage import TokenUsage
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]

@@ -1,7 +1,7 @@
 """The words of an error object, without the sentences: those may repeat what somebody wrote."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chatnest.domain.errors import Failure, ProviderError
 from chatnest.domain.retry import classify
@@ -20,9 +20,13 @@ def error_words(error: object) -> tuple[str | None, str | None]:
     return code, error_type
 
 
-def error_inside(error: object) -> ProviderError:
-    """What an error object that came in the middle of a stream means."""
-    code, error_type = error_words(error)
+ErrorWords = Callable[[object], tuple[str | None, str | None]]
+"""Finds the words in the error object of a wire, the more specific first."""
+
+
+def error_inside(error: object, words: ErrorWords = error_words) -> ProviderError:
+    """What an error object that came in the middle of a stream means, by its *words*."""
+    code, error_type = words(error)
     kind = classify(None, code, error_type)
     failure = Failure(kind, code=code or error_type)
     return ProviderError(f"the stream carried an error: {failure.code or kind}", failure)

@@ -4,6 +4,7 @@ That is aiohttp, used directly: it gives everything that has arrived in one read
 HTTP/1.1 alone; over HTTP/2 leaving early would not reach the provider.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 
@@ -55,7 +56,7 @@ class HttpSession:
         to the session.
 
         Raises:
-            ProviderError: there was no answer.
+            ProviderError: there was no answer. It is the cause of a cancellation meanwhile.
         """
         session = self._opened()
         limits = self._time_limits
@@ -73,6 +74,9 @@ class HttpSession:
                 proxy=self._proxy_url,
                 proxy_headers=self._proxy_headers,
             )
+        except asyncio.CancelledError as cancelled:
+            # Who gives up a call is to know whether it can be billed.
+            raise cancelled from unanswered(cancelled, was_sent=body.was_sent)
         except Exception as error:
             raise unanswered(error, was_sent=body.was_sent) from error
 

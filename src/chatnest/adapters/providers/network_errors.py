@@ -10,7 +10,7 @@ from chatnest.domain.errors import Failure, FailureKind, ProviderError
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
 
-def unanswered(error: Exception, *, was_sent: bool) -> ProviderError:
+def unanswered(error: BaseException, *, was_sent: bool) -> ProviderError:
     """What *error*, raised instead of a response, means.
 
     *was_sent* is whether any of the request left: what did not cannot be billed.
@@ -30,7 +30,7 @@ def broken(error: Exception) -> ProviderError:
     return ProviderError("the connection broke", Failure(FailureKind.INTERRUPTED))
 
 
-def _kind_of(error: Exception, was_sent: bool) -> FailureKind:
+def _kind_of(error: BaseException, was_sent: bool) -> FailureKind:
     if any(isinstance(cause, TimeoutError) for cause in _chain(error)):
         return FailureKind.TIMEOUT
     if was_sent and isinstance(error, aiohttp.ClientResponseError):

@@ -6,9 +6,10 @@ import httpx2
 import openai
 
 from chatnest.adapters.providers.connections import Connections
+from chatnest.adapters.providers.error_words import error_words
 from chatnest.adapters.providers.openai_request import request_body
 from chatnest.adapters.providers.openai_servers import quirks_of
-from chatnest.adapters.providers.openai_stream import AnswerDecoder, error_words
+from chatnest.adapters.providers.openai_stream import AnswerDecoder
 from chatnest.adapters.providers.sdk_endpoint import SdkEndpoint
 from chatnest.adapters.providers.sse_client import EventStreamClient, Wire
 

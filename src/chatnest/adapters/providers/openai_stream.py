@@ -3,13 +3,14 @@
 Pure mapping, without SDK and HTTP. The wire's words (prompt, completion) end here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from chatnest.adapters.providers.error_words import error_inside, error_words
+from chatnest.adapters.providers.error_words import error_inside
 from chatnest.adapters.providers.openai_tool_calls import CallPiece, FunctionPiece, ToolCalls
-from chatnest.adapters.providers.reported_usage import MOST_TOKENS, token_usage
+from chatnest.adapters.providers.reported_usage import token_usage
+from chatnest.adapters.providers.stream_decoder import StreamDecoder
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import (
     Finished,
@@ -21,8 +22,6 @@ from chatnest.domain.events import (
     UsageReported,
 )
 from chatnest.domain.usage import TokenUsage
-
-__all__ = ["MOST_TOKENS", "AnswerDecoder", "error_words"]
 
 
 # The collector need not look at these: none is ever in a cycle, and some are made for each token.
@@ -81,50 +80,22 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
-class AnswerDecoder:
+class AnswerDecoder(StreamDecoder):
     """Turns the payloads of one stream into events in their legal order.
 
     The wire sends the finish reason before the usage, and some servers a running usage with every
-    chunk: both are held back until the stream says that it is done, or closes. ``ended`` is True
-    after ``Finished``; ``failure`` is what to raise once the events before it were given.
+    chunk: both are held back until the stream says that it is done, or closes.
     """
 
     def __init__(self) -> None:
-        self.ended = False
-        self.failure: ProviderError | None = None
+        super().__init__()
         self._finish_reason: FinishReason | None = None
         self._usage: TokenUsage | None = None
         self._calls = ToolCalls()
 
-    def decode(self, payloads: Iterable[bytes]) -> list[ProviderEvent]:
-        """The events of one read; often none. What follows the end is ignored."""
-        events: list[ProviderEvent] = []
-        try:
-            for payload in payloads:
-                if self.ended:
-                    break
-                self._take(payload, events)
-        except ProviderError as failure:
-            self.failure = failure
-        return events
-
-    def close(self) -> list[ProviderEvent]:
-        """The last events of a stream whose connection is gone.
-
-        An answer that gave its finish reason is complete, whether or not its end was announced;
-        any other was interrupted, which ``failure`` says.
-        """
-        if self.ended:
-            return []
-        if self._finish_reason is None:
-            failure = Failure(FailureKind.INTERRUPTED)
-            self.failure = ProviderError("the stream closed before its end", failure)
-            return []
-        return self._last_events()
-
     def _take(self, payload: bytes, events: list[ProviderEvent]) -> None:
         if payload[:6] == b"[DONE]":
-            events += self._last_events()
+            events += self._end()
             return
         try:
             chunk = _CHUNKS.decode(payload)
@@ -171,8 +142,10 @@ class AnswerDecoder:
         if groq.usage:
             self._take_usage(groq.usage)
 
+    def _is_complete(self) -> bool:
+        return self._finish_reason is not None
+
     def _last_events(self) -> list[ProviderEvent]:
-        self.ended = True
         reason = self._finish_reason or FinishReason.STOP
         # Gemini says "stop" beside tool calls, as OpenAI does where one tool was named.
         if reason is FinishReason.STOP and self._calls:

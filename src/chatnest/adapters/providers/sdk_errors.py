@@ -5,15 +5,13 @@ are told apart by those names, so that neither SDK has to be installed for the o
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
+from chatnest.adapters.providers.error_words import ErrorWords
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.retry import classify, failure_from_response
-
-ErrorWords = Callable[[object], tuple[str | None, str | None]]
-"""Finds the words in a wire's error object, the more specific first."""
 
 # Families of exceptions that mean one thing whatever they carry.
 _KINDS: Mapping[str, FailureKind] = {

@@ -6,21 +6,22 @@ Addresses, headers and errors are the SDK's
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import aiohttp
 
 from chatnest.adapters.providers.connections import Connections
+from chatnest.adapters.providers.error_words import ErrorWords
 from chatnest.adapters.providers.http_session import HttpSession
 from chatnest.adapters.providers.network_errors import broken
 from chatnest.adapters.providers.sdk_endpoint import SdkEndpoint
-from chatnest.adapters.providers.sdk_errors import ErrorWords, refused
+from chatnest.adapters.providers.sdk_errors import refused
 from chatnest.adapters.providers.sse import EventDecoder
+from chatnest.adapters.providers.stream_decoder import StreamDecoder
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
-from chatnest.domain.events import ProviderBatch, ProviderEvent
+from chatnest.domain.events import ProviderBatch
 from chatnest.domain.ports import ProviderCall
 
 EVENT_STREAM = "text/event-stream"
@@ -31,29 +32,12 @@ _MOST_ENDING = 1_000
 _MOST_ERROR_BYTES = 64 * 1024
 
 
-class AnswerDecoder(Protocol):
-    """Turns the payloads of one stream into events in their legal order.
-
-    ``ended`` is True after ``Finished``; ``failure`` is what to raise once the events before it
-    were given.
-    """
-
-    ended: bool
-    failure: ProviderError | None
-
-    def decode(self, payloads: Iterable[bytes]) -> list[ProviderEvent]:
-        """The events of one read; often none."""
-
-    def close(self) -> list[ProviderEvent]:
-        """The last events of a stream whose connection is gone."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wire:
     """A provider's wire: how a call is written, its answer read, and an error understood."""
 
     request_body: Callable[[ProviderCall], bytes]
-    answer_decoder: Callable[[], AnswerDecoder]
+    answer_decoder: Callable[[], StreamDecoder]
     error_words: ErrorWords
 
 
@@ -114,7 +98,7 @@ class EventStreamClient:
 
 
 async def _batches(
-    response: aiohttp.ClientResponse, decoder: AnswerDecoder
+    response: aiohttp.ClientResponse, decoder: StreamDecoder
 ) -> AsyncGenerator[ProviderBatch]:
     """One batch for each read that completes an event, until the answer ends or fails."""
     if not response.headers.get("content-type", "").lower().startswith(EVENT_STREAM):

@@ -92,10 +92,17 @@ class AssistantBody(msgspec.Struct, tag_field="role", tag="assistant"):
     content: str | list[AssistantBlock]
 
 
+class SystemBlock(msgspec.Struct, gc=False):
+    """A piece of what the operator says; a tag that stands alone would not have to be there."""
+
+    type: Literal["text"]
+    text: _SomeText
+
+
 class SystemBody(msgspec.Struct, tag_field="role", tag="system"):
     """What the operator says in the middle of a conversation."""
 
-    content: str | list[TextBlock]
+    content: str | list[SystemBlock]
 
 
 MessageBody = UserBody | AssistantBody | SystemBody
@@ -162,7 +169,7 @@ class PromptBody(msgspec.Struct, kw_only=True):
 
     model: _Name
     messages: Annotated[list[MessageBody], Meta(min_length=1, max_length=MOST_MESSAGES)]
-    system: str | list[TextBlock] | None = None
+    system: str | list[SystemBlock] | None = None
     tools: list[ToolBody] | None = None
     tool_choice: ChoiceBody | None = None
     context_management: ContextBody | None = None

@@ -61,6 +61,7 @@ _ROWS: Final[Mapping[str, _Row]] = MappingProxyType(
         # This process takes no more, and another one may: a load balancer knows what a 503 is,
         # and never heard of 529.
         "busy": _Row(type="overloaded_error"),
+        "server_shutting_down": _Row(type="overloaded_error"),
     }
 )
 

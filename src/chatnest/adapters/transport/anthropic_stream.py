@@ -54,9 +54,9 @@ class UsageBody(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class StopBody(msgspec.Struct, frozen=True):
-    """Why the answer ended."""
+    """Why the answer ended; ``stop_reason`` None where it did not come to its end."""
 
-    stop_reason: str
+    stop_reason: str | None
     stop_sequence: str | None
 
 
@@ -159,9 +159,12 @@ class AnthropicEncoder:
                 self._usage = usage
             case Finished():
                 self._close(frames)
-                ending = MessageDelta(stop_body(event), usage_body(self._usage))
-                frames += (frame_start("message_delta"), _json(ending), FRAME_END, _STOPPED)
+                self._write_ending(stop_body(event), frames)
+                frames.append(_STOPPED)
             case Failed(error=error):
+                # The client reads nothing after the error, so the usage goes before it.
+                if self._usage is not NO_USAGE:
+                    self._write_ending(StopBody(None, None), frames)
                 body = error_body(error_problem(error), self._request_id)
                 frames += (_ERROR, _json(body), FRAME_END)
             case _:
@@ -173,6 +176,10 @@ class AnthropicEncoder:
             id=message_id(started), model=started.model, usage=usage_body(NO_USAGE)
         )
         return frame_start("message_start") + _json(MessageStart(message)) + FRAME_END
+
+    def _write_ending(self, stop: StopBody, frames: list[bytes]) -> None:
+        ending = MessageDelta(stop, usage_body(self._usage))
+        frames += (frame_start("message_delta"), _json(ending), FRAME_END)
 
     def _write_text(self, text: str, frames: list[bytes]) -> None:
         if self._open is not TextDelta:

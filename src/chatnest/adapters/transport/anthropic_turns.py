@@ -18,6 +18,7 @@ from chatnest.adapters.transport.anthropic_body import (
     ImageBlock,
     MessageBody,
     RedactedThinkingBlock,
+    SystemBlock,
     TextBlock,
     ThinkingBlock,
     ToolResultBlock,
@@ -45,7 +46,7 @@ _MUST_GO_ON: Final = 'must go on with a "tool_result" for each "tool_use" in the
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
-def system_messages(system: str | Sequence[TextBlock] | None) -> tuple[Message, ...]:
+def system_messages(system: str | Sequence[SystemBlock] | None) -> tuple[Message, ...]:
     """What stands before a conversation: one message of the system, or none."""
     return (_plain(Role.SYSTEM, system),) if system else ()
 
@@ -150,7 +151,7 @@ def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _plain(role: Role, content: str | Sequence[TextBlock]) -> Message:
+def _plain(role: Role, content: str | Sequence[SystemBlock]) -> Message:
     if isinstance(content, str):
         return Message(role, content)
     return Message.of_parts(role, [TextPart(block.text) for block in content])

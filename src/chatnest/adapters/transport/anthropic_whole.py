@@ -87,7 +87,7 @@ class WholeMessage(msgspec.Struct, frozen=True, tag_field="type", tag="message",
     role: str = "assistant"
     model: str
     content: list[dict[str, object]]
-    stop_reason: str
+    stop_reason: str | None
     stop_sequence: str | None
     usage: UsageBody
 

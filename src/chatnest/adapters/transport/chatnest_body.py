@@ -14,11 +14,13 @@ from chatnest.domain.requests import ChatRequest
 
 MOST_MESSAGES: Final = 2_000
 LONGEST_PROFILE_NAME: Final = 100
+LONGEST_MODEL_NAME: Final = 200
 # The largest whole number that a JavaScript client can count to without gaps.
 LARGEST_LIMIT: Final = 2**53 - 1
 
 _Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT)]
 _ProfileName = Annotated[str, Meta(min_length=1, max_length=LONGEST_PROFILE_NAME)]
+_ModelName = Annotated[str, Meta(min_length=1, max_length=LONGEST_MODEL_NAME)]
 
 
 class MessageBody(msgspec.Struct, gc=False):
@@ -29,11 +31,15 @@ class MessageBody(msgspec.Struct, gc=False):
 
 
 class ChatBody(msgspec.Struct, rename="camel"):
-    """The whole body. ``aiUsageProfile`` is an older name of ``profile``."""
+    """The whole body. ``aiUsageProfile`` is an older name of ``profile``.
+
+    ``model`` is the public name of a route; the original's clients name none.
+    """
 
     messages: Annotated[list[MessageBody], Meta(min_length=1, max_length=MOST_MESSAGES)]
     profile: _ProfileName | None = None
     ai_usage_profile: _ProfileName | None = None
+    model: _ModelName | None = None
     system_prompt: str | None = None
     daily_token_limit: _Limit | None = None
     max_tokens_per_request: _Limit | None = None
@@ -53,6 +59,7 @@ _FORMAT = BodyFormat(
         "messages[].content": "must be a text",
         "profile": _MUST_NAME_A_PROFILE,
         "aiUsageProfile": _MUST_NAME_A_PROFILE,
+        "model": (f"must be the name of a model, a text of 1 to {LONGEST_MODEL_NAME} characters"),
         "systemPrompt": "must be a text",
         "dailyTokenLimit": _MUST_BE_A_LIMIT,
         "maxTokensPerRequest": _MUST_BE_A_LIMIT,
@@ -78,6 +85,7 @@ def decode_chat(body: bytes) -> ChatRequest:
     return ChatRequest(
         messages=messages,
         profile=chat.ai_usage_profile if chat.profile is None else chat.profile,
+        model=chat.model,
         system_prompt=chat.system_prompt or None,
         wishes=Wishes(
             tokens_per_day=chat.daily_token_limit,

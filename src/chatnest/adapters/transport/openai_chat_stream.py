@@ -69,7 +69,9 @@ class _Choice(msgspec.Struct):
     finish_reason: str
 
 
-class _Completion(msgspec.Struct, kw_only=True):
+class ChatCompletion(msgspec.Struct, kw_only=True):
+    """The whole answer."""
+
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
@@ -205,12 +207,12 @@ class ChatCompletionReply:
             case _:
                 assert_never(event)
 
-    def _completion(self) -> _Completion:
+    def _completion(self) -> ChatCompletion:
         if self._started is None:
             raise ValueError("an answer that never started has no response")
         choice = _Choice(0, self._message(), None, _FINISH_REASONS[self._finish_reason])
         usage = self._usage
-        return _Completion(
+        return ChatCompletion(
             id=completion_id(self._started),
             created=self._started.created_at // US_PER_S,
             model=self._started.model,

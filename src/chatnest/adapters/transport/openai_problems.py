@@ -47,6 +47,7 @@ _WORDS: Final[Mapping[str, _Words]] = MappingProxyType(
         "not_found": _Words(_INVALID, "model_not_found"),
         "method_not_allowed": _Words(_INVALID),
         "not_allowed": _Words(_INVALID),
+        "duplicate": _Words(_INVALID),
         # The 429 of ChatNest's own wire would be sent again by those who ignore x-should-retry.
         "request_too_large": _Words(_INVALID, "context_length_exceeded", 413),
         "rate_limited": _Words("requests", "rate_limit_exceeded"),

@@ -3,12 +3,15 @@
 from chatnest.adapters.transport.openai_limits import openai_limit_headers
 from chatnest.adapters.transport.openai_problems import error_response, refusal_response
 from chatnest.adapters.transport.openai_responses_items import repeated_fields
-from chatnest.adapters.transport.openai_responses_request import decode_response_request
+from chatnest.adapters.transport.openai_responses_request import (
+    decode_response_request,
+    own_field,
+)
 from chatnest.adapters.transport.openai_responses_stream import ResponseEncoder, ResponseReply
 from chatnest.adapters.transport.sse import STREAM_HEADERS
 from chatnest.adapters.transport.wire import Asked, Headers, WireResponse
 from chatnest.domain.admission import Admitted, Refusal
-from chatnest.domain.errors import PublicError
+from chatnest.domain.errors import InvalidRequestError, PublicError
 from chatnest.domain.events import Started
 
 
@@ -45,4 +48,6 @@ class OpenAIResponsesDialect:
 
     def error(self, error: Exception | PublicError) -> WireResponse:
         """OpenAI's error object for what may be known of *error*."""
+        if isinstance(error, InvalidRequestError):
+            error = InvalidRequestError(error.reason, field=own_field(error.field))
         return error_response(error)

@@ -1,5 +1,7 @@
 """A body of ``POST /v1/responses`` as the domain's request."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -105,6 +107,23 @@ def _tools(asked: ResponsesBody) -> tuple[Tool, ...]:
             for index, tool in enumerate(asked.tools or ())
         ]
     )
+
+
+# The names of Chat Completions that the request is passed on with.
+_OWN_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "response_format": "text.format",
+        "verbosity": "text.verbosity",
+        "reasoning_effort": "reasoning.effort",
+    }
+)
+
+
+def own_field(field: str | None) -> str | None:
+    """*field* as this body calls it: what no provider takes is found out under other names."""
+    if field is not None and field.startswith("messages"):
+        return "input"
+    return _OWN_FIELDS.get(field or "", field)
 
 
 def _extra(asked: ResponsesBody) -> dict[str, object]:

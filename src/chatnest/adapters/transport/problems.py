@@ -118,6 +118,7 @@ _ERRORS: Final[Mapping[str, _Row]] = MappingProxyType(
         "method_not_allowed": _Row(405, "Method not allowed."),
         "store_unavailable": _Row(503, FAILED, retry_after_s=5),
         "busy": _Row(503, FAILED, retry_after_s=1),
+        "server_shutting_down": _Row(503, FAILED, retry_after_s=1),
         "provider_connection": _Row(502, FAILED),
         "provider_interrupted": _Row(502, FAILED),
         "provider_timeout": _Row(504, FAILED),

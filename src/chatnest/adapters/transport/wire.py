@@ -5,7 +5,7 @@ comes back (events, a refusal, an error) into bytes. It does no I/O and knows no
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from chatnest.domain.admission import Admitted, Refusal
 from chatnest.domain.errors import PublicError
@@ -59,6 +59,12 @@ class Asked:
 
     request: ChatRequest
     reply: Encoder | WholeReply
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The reply's encoder; None where the client wants the answer in one piece."""
+        # Asking a protocol by isinstance would cost more than encoding twenty tokens.
+        return cast(Encoder, self.reply) if hasattr(self.reply, "ping") else None
 
 
 class Dialect(Protocol):
