@@ -15,9 +15,11 @@ class Leaving(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """So many *requests* for *script*, *concurrency* of them at a time.
 
-    They begin *every_ms* apart at the least. Each request is the next caller's of *keys* from
-    *first* on, which is also the tag of the first. With *leaving* each client goes away; with
-    *staying* the job does not end by itself, but with the next line on standard input.
+    They begin *every_ms* apart at the least, and no more than *opening* of them, if that is not
+    zero, wait for their first token: more would overflow the queue of a server that is slower.
+    Each request is the next caller's of *keys* from *first* on, which is also the tag of the first.
+    With *leaving* each client goes away; with *staying* the job does not end by itself, but with
+    the next line on standard input.
     """
 
     port: int
@@ -32,6 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     history: int = 1
     prompt_bytes: int = 0
     every_ms: float = 0
+    opening: int = 0
     leaving: Leaving | None = None
     staying: bool = False
     refused_for: str | None = None

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from time import monotonic_ns, process_time_ns
 from typing import Final
 
@@ -31,6 +32,7 @@ class Load:
         self._handed_out = 0
         self._connections = 0
         self._busy = 0
+        self._waiting: Iterator[Client] = iter(())
         self._not_before = self.loop.time()
         dialect = DIALECTS[job.dialect]
         self._body = question(dialect, history=job.history, prompt_bytes=job.prompt_bytes)
@@ -45,8 +47,9 @@ class Load:
         begun, cpu = monotonic_ns(), process_time_ns()
         clients = [Client(self) for _ in range(min(self.job.concurrency, self.job.requests))]
         self._busy = len(clients)
-        for client in clients:
-            client.begin()
+        self._waiting = iter(clients)
+        for _ in range(self.job.opening or len(clients)):
+            self.begin_another()
         self.loop.add_reader(sys.stdin.fileno(), self._stop)
         await self._done.wait()
         self.loop.remove_reader(sys.stdin.fileno())
@@ -82,6 +85,12 @@ class Load:
         number = self._connections % _ADDRESSES
         self._connections += 1
         return f"127.1.{number // 200}.{number % 200 + 1}"
+
+    def begin_another(self) -> None:
+        """Let the next client begin, if there is one that has not."""
+        client = next(self._waiting, None)
+        if client is not None:
+            client.begin()
 
     def client_is_done(self) -> None:
         """A client has nothing more to do."""

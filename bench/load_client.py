@@ -80,8 +80,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         if self._waits:
-            self._load.outcome.fail("the connection was closed before the end")
-            self._next()
+            self._fail("the connection was closed before the end")
         elif self._begins_when_closed:
             self._begins_when_closed = False
             self.begin()
@@ -111,8 +110,7 @@ class Client(asyncio.Protocol):
                 lambda: self, "127.0.0.1", self._load.job.port, local_addr=(address, 0)
             )
         except OSError as error:
-            self._load.outcome.fail(f"no connection: {error.strerror}")
-            self._next()
+            self._fail(f"no connection: {error.strerror}")
 
     def _send(self) -> None:
         assert self._transport is not None
@@ -136,6 +134,7 @@ class Client(asyncio.Protocol):
             outcome.gap_ns.append(now - self._last_ns)
         else:
             outcome.first_token_ns.append(now - self._sent_ns)
+            self._load.begin_another()
         self._last_ns = now
         outcome.tokens += tokens
         self._leave_in_time()
@@ -166,6 +165,7 @@ class Client(asyncio.Protocol):
             outcome.refused += 1
         elif status != 200:
             outcome.fail(f"the answer had the status {status}: {told}")
+            self._load.begin_another()
         elif self._tokens != job.script.tokens:
             outcome.fail("an answer did not have all of its tokens")
         else:
@@ -176,6 +176,8 @@ class Client(asyncio.Protocol):
 
     def _fail(self, why: str) -> None:
         self._load.outcome.fail(why)
+        if not self._tokens:
+            self._load.begin_another()
         if self._transport is not None:
             self._transport.abort()
         self._next()

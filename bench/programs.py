@@ -104,7 +104,7 @@ class Program:
         """
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
-        if not line:
+        if not line.endswith("\n"):
             raise BrokenError("a process of the benchmark has ended")
         return line
 

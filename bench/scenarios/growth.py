@@ -11,7 +11,7 @@ from bench.ledger_rows import fill_accounts, fill_journal
 from bench.machine import most_streams
 from bench.programs import LoadGenerator
 from bench.rig import Rig, Subject
-from bench.scenarios.memory import wait_until_open
+from bench.scenarios.memory import OPENING, wait_until_open
 from bench.scripts import Script
 from bench.servers import CHATNEST
 from bench.sizes import FEW
@@ -19,7 +19,6 @@ from bench.sizes import FEW
 SCENARIO = "growth"
 SILENT = Script(10, 60_000)
 TOO_LARGE = "request_too_large"
-OPENED_EVERY_MS = 2
 WATCHED_S = 2
 
 
@@ -67,7 +66,7 @@ def _open_streams(rig: Rig) -> Iterator[Figure]:
             LoadGenerator(rig.cores.others()) as holding,
         ):
             if streams:
-                job = subject.job(SILENT, streams, streams, every_ms=OPENED_EVERY_MS, staying=True)
+                job = subject.job(SILENT, streams, streams, opening=OPENING, staying=True)
                 holding.begin(job)
                 wait_until_open(rig, streams)
             before = subject.running.processor_time_ns

@@ -7,14 +7,13 @@ from bench.figures import FLOOR, Figure, of_runs, percentiles
 from bench.machine import most_streams
 from bench.programs import LoadGenerator
 from bench.rig import Rig, Subject
-from bench.scenarios.memory import wait_until_open
+from bench.scenarios.memory import OPENING, wait_until_open
 from bench.scripts import Script
 from bench.servers import CHATNEST, PASS_THROUGH, Server
 from bench.sizes import FEW
 
 SCENARIO = "idle"
 SILENT = Script(10, 60_000)
-OPENED_EVERY_MS = 1.5
 PROBES_EVERY_MS = 10
 # Nobody opens more than sixty streams in a minute.
 CALLERS_FOR_STREAMS = 50
@@ -43,7 +42,7 @@ def _measure(rig: Rig, server: Server, streams: int) -> Iterator[Figure]:
         before = subject.running.resident_bytes
         alone = rig.ask(subject, FEW, rig.size.first_tokens, concurrency=1)
         rig.upstream.forget()
-        holding.begin(subject.job(SILENT, streams, streams, every_ms=OPENED_EVERY_MS, staying=True))
+        holding.begin(subject.job(SILENT, streams, streams, opening=OPENING, staying=True))
         opened = wait_until_open(rig, streams)
         sleep(1)
         memory = (subject.running.resident_bytes - before) / max(opened, 1) / 1024
@@ -53,7 +52,8 @@ def _measure(rig: Rig, server: Server, streams: int) -> Iterator[Figure]:
         held = holding.stop()
         rig.upstream.hang_up()
         if held.errors:
-            rig.note(f"{subject.name} with idle streams: {held.errors}")
+            log = subject.running.last_words
+            rig.note(f"{subject.name} with idle streams: {held.errors}. {log}".strip())
         name = subject.name
         yield of_runs(SCENARIO, name, "streams asked for", "", [streams])
         yield of_runs(SCENARIO, name, "open at the end", "", [held.open_at_stop])

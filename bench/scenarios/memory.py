@@ -9,7 +9,7 @@ from bench.rig import Rig, Subject, checked
 from bench.scripts import Script
 
 EACH_SECOND = Script(600, 1_000)
-OPENED_EVERY_MS = 2
+OPENING = 50
 SETTLES_S = 3
 NO_MORE_AFTER_S = 15
 
@@ -20,7 +20,7 @@ def measure_memory(rig: Rig, subjects: Sequence[Subject]) -> Iterator[Figure]:
     for subject in subjects:
         before = subject.running.resident_bytes
         rig.upstream.forget()
-        job = subject.job(EACH_SECOND, streams, streams, every_ms=OPENED_EVERY_MS, staying=True)
+        job = subject.job(EACH_SECOND, streams, streams, opening=OPENING, staying=True)
         rig.load.begin(job)
         opened = wait_until_open(rig, streams)
         sleep(SETTLES_S)

@@ -35,10 +35,10 @@ def _compare(rig: Rig, store: str, url: str | None) -> Iterator[Figure]:
     rates: dict[str, list[float]] = {}
     with ExitStack() as stack:
         subjects = {
-            f"{store}, {workers} workers": stack.enter_context(
+            f"{store}, {number}": stack.enter_context(
                 rig.serving(CHATNEST, workers=workers, store=url and f"{url}?ledger=w{workers}")
             )
-            for workers in (1, 2)
+            for workers, number in ((1, "one worker"), (2, "two workers"))
         }
         for _ in range(rig.size.runs):
             for name, subject in subjects.items():
