@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import openai
 import pytest
@@ -206,11 +207,11 @@ def test_an_exception_s_own_words_are_never_shown(make: type[Exception]) -> None
 def admitted(*, limited: bool) -> Admitted:
     hold = Hold("h", "r", "someone", "balanced", "p", "m", (), 400, NOW, NOW + 1)
     if not limited:
-        return Admitted(hold, (), (balance(limit=None), balance(Unit.REQUESTS)))
+        return Admitted(hold, (), (balance(limit=None), balance(Unit.NANO_USD)))
     balances = (
         balance(held=600),
         balance(period=Period.TOTAL, limit=900, settled=500, scope="global"),
-        balance(Unit.REQUESTS, limit=5, settled=5),
+        balance(Unit.REQUESTS, limit=50, settled=5),
         balance(limit=None, scope="team"),
     )
     hourly = rate(9, 360 * SECOND_US, limit=90, period_us=3_600 * SECOND_US)
@@ -235,6 +236,19 @@ def test_an_answer_has_its_request_s_id_and_the_tightest_limits() -> None:
         ("connection", "keep-alive"),
         ("x-accel-buffering", "no"),
         *headers,
+    )
+
+
+def test_a_budget_of_requests_with_less_left_than_a_rate_is_told_instead() -> None:
+    headers = DIALECT.answer_headers(
+        Started("request-1", "model-1", "balanced", NOW),
+        replace(admitted(limited=True), balances=(balance(Unit.REQUESTS, limit=50, settled=45),)),
+        NOW,
+    )
+    assert headers[1:4] == (
+        ("x-ratelimit-limit-requests", "50"),
+        ("x-ratelimit-remaining-requests", "5"),
+        ("x-ratelimit-reset-requests", "6h0m0s"),
     )
 
 

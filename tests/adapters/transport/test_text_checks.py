@@ -1,4 +1,4 @@
-"""Texts that no wire takes: one with a NUL anywhere in a body, and a question that asks nothing."""
+"""A text that no wire takes: one with a NUL, anywhere in a body."""
 
 import json
 from typing import Any
@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatnest.adapters.transport.text_checks import refuse_empty_question, refuse_nul
+from chatnest.adapters.transport.text_checks import refuse_nul
 from chatnest.domain.errors import InvalidRequestError
-from chatnest.domain.messages import ImagePart, Message, Role, TextPart
 
 TEXTS = st.sampled_from(["", "a", "\0", "a\0b", "\\u0000", "\\\0", "\\\\u0000", "u0000"])
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -63,48 +62,3 @@ def test_the_first_field_with_a_nul_is_named(value: object, field: str | None) -
 def test_at_every_depth_a_nul_is_found_or_the_body_refused() -> None:
     for depth in (10, 100, 1_000, 100_000):
         assert is_refused(b"[" * depth + b'"\\u0000"' + b"]" * depth)
-
-
-PICTURE = ImagePart("https://example.com/cat.png")
-HELLO = Message(Role.USER, "Hello")
-SILENCE = Message(Role.USER, " \n\u2028")
-ANSWER = Message(Role.ASSISTANT, "")
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [HELLO],
-        [SILENCE, ANSWER, HELLO],
-        [HELLO, ANSWER],
-        [Message.of_parts(Role.USER, [PICTURE])],
-        [Message.of_parts(Role.USER, [TextPart(" "), PICTURE])],
-    ],
-)
-def test_a_last_question_that_asks_something_is_taken(messages: list[Message]) -> None:
-    refuse_empty_question(messages)
-
-
-@pytest.mark.parametrize(
-    ("messages", "field"),
-    [
-        ([HELLO, ANSWER, SILENCE], "messages[2].content"),
-        ([SILENCE, ANSWER], "messages[0].content"),
-        ([Message.of_parts(Role.USER, [TextPart(""), TextPart(" ")])], "messages[0].content"),
-        ([Message(Role.SYSTEM, "x"), ANSWER], "messages"),
-        ([], "messages"),
-    ],
-)
-def test_a_last_question_that_asks_nothing_is_refused(messages: list[Message], field: str) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        refuse_empty_question(messages)
-    assert caught.value.field == field
-
-
-def test_a_wire_names_its_fields_itself() -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        refuse_empty_question([SILENCE], "input[{}]".format)
-    assert caught.value.field == "input[0]"
-    with pytest.raises(InvalidRequestError) as caught:
-        refuse_empty_question([], field="input")
-    assert caught.value.field == "input"

@@ -19,7 +19,7 @@ from chatnest.adapters.transport.chatnest_body import LONGEST_PROFILE_NAME, MOST
 from chatnest.adapters.transport.conversation_checks import (
     Said,
     refuse_empty_question,
-    refuse_nul,
+    refuse_written_nul,
 )
 from chatnest.adapters.transport.flaws import refuse_repeated_names
 from chatnest.domain.errors import InvalidRequestError
@@ -166,8 +166,8 @@ def decode_run(body: bytes) -> Run:
     run = _FORMAT.decode(body)
     refuse_repeated_names(body)
     said = list(_said(run.messages))
-    refuse_nul(said)
-    refuse_empty_question(said)
+    refuse_written_nul(said)
+    refuse_empty_question(said, results_are_enough=True)
     request = ChatRequest(
         messages=tuple([message for _, message in said]),
         profile=_property(run.forwarded_props, "profile"),

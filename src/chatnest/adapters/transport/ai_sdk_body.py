@@ -28,7 +28,7 @@ from chatnest.adapters.transport.chatnest_body import LONGEST_PROFILE_NAME, MOST
 from chatnest.adapters.transport.conversation_checks import (
     Said,
     refuse_empty_question,
-    refuse_nul,
+    refuse_written_nul,
 )
 from chatnest.adapters.transport.flaws import refuse_repeated_names
 from chatnest.adapters.transport.image_urls import image_part
@@ -134,8 +134,8 @@ def decode_ui_chat(body: bytes) -> UiChat:
     chat = _FORMAT.decode(body)
     refuse_repeated_names(body)
     said = [one for index, message in enumerate(chat.messages) for one in _said(index, message)]
-    refuse_nul(said)
-    refuse_empty_question(said)
+    refuse_written_nul(said)
+    refuse_empty_question(said, results_are_enough=True)
     request = ChatRequest(
         messages=tuple([message for _, message in said]),
         profile=chat.profile,

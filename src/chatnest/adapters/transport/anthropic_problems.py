@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
+from chatnest.adapters.transport.data_frames import json_bytes
 from chatnest.adapters.transport.problems import Problem, RefusedLimit, retry_headers
-from chatnest.adapters.transport.sse import to_escaped_json, to_json
 from chatnest.adapters.transport.wire import Headers, WireResponse
 
 JSON_HEADERS: Final[Headers] = (("content-type", "application/json"),)
@@ -112,10 +112,7 @@ def error_response(
     """The response to a request that gets no answer, with the headers *limits* beside its own."""
     body = error_body(problem, request_id)
     headers = JSON_HEADERS + retry_headers(problem) + limits
-    try:
-        return WireResponse(status_of(problem), headers, to_json(body))
-    except UnicodeEncodeError:
-        return WireResponse(status_of(problem), headers, to_escaped_json(body))
+    return WireResponse(status_of(problem), headers, json_bytes(body))
 
 
 def _message(problem: Problem) -> str:

@@ -9,8 +9,9 @@ from chatnest.adapters.transport.anthropic_fields import MESSAGES
 from chatnest.adapters.transport.anthropic_tools import tool_choice_of, tools_of
 from chatnest.adapters.transport.anthropic_turns import placed_messages, system_messages
 from chatnest.adapters.transport.bodies import BodyFormat
+from chatnest.adapters.transport.conversation_checks import refuse_empty_question
 from chatnest.adapters.transport.flaws import refuse_repeated_names, unreadable
-from chatnest.adapters.transport.text_checks import refuse_empty_question, refuse_nul
+from chatnest.adapters.transport.text_checks import refuse_nul
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.profiles import Wishes
 from chatnest.domain.requests import ChatRequest
@@ -39,8 +40,7 @@ def decode_messages(body: bytes) -> tuple[ChatRequest, bool]:
     """
     asked = read_body(MESSAGES, body)
     placed = placed_messages(asked.messages)
-    paths = [path for path, _ in placed]
-    refuse_empty_question([message for _, message in placed], paths.__getitem__)
+    refuse_empty_question(placed)
     extra = _extra_fields(body)
     tools = tools_of(asked)
     request = ChatRequest(

@@ -5,8 +5,9 @@ from typing import Final, assert_never
 import msgspec
 
 from chatnest.adapters.transport.anthropic_problems import error_body
+from chatnest.adapters.transport.data_frames import json_bytes
 from chatnest.adapters.transport.problems import error_problem
-from chatnest.adapters.transport.sse import FRAME_END, frame_start, to_escaped_json, to_json
+from chatnest.adapters.transport.sse import FRAME_END, frame_start
 from chatnest.domain.events import (
     ChatEvent,
     EventBatch,
@@ -54,16 +55,23 @@ class UsageBody(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class StopBody(msgspec.Struct, frozen=True):
-    """Why the answer ended; ``stop_reason`` None where it did not come to its end."""
+    """Why the answer ended."""
 
-    stop_reason: str | None
+    stop_reason: str
     stop_sequence: str | None
+
+
+class NoStopBody(msgspec.Struct, frozen=True):
+    """That the answer did not come to its end."""
+
+    stop_reason: None = None
+    stop_sequence: None = None
 
 
 class MessageDelta(msgspec.Struct, frozen=True, tag_field="type", tag="message_delta"):
     """The data of ``message_delta``."""
 
-    delta: StopBody
+    delta: StopBody | NoStopBody
     usage: UsageBody
 
 
@@ -140,7 +148,7 @@ class AnthropicEncoder:
         frames: list[bytes] = []
         for event in batch:
             if type(event) is TextDelta and self._open is TextDelta:
-                frames.append(self._piece_start + _json(event.text) + b"}}\n\n")
+                frames.append(self._piece_start + json_bytes(event.text) + b"}}\n\n")
             else:
                 self._write(event, frames)
         return b"".join(frames)
@@ -164,9 +172,9 @@ class AnthropicEncoder:
             case Failed(error=error):
                 # The client reads nothing after the error, so the usage goes before it.
                 if self._usage is not NO_USAGE:
-                    self._write_ending(StopBody(None, None), frames)
+                    self._write_ending(NoStopBody(), frames)
                 body = error_body(error_problem(error), self._request_id)
-                frames += (_ERROR, _json(body), FRAME_END)
+                frames += (_ERROR, json_bytes(body), FRAME_END)
             case _:
                 assert_never(event)
 
@@ -175,21 +183,23 @@ class AnthropicEncoder:
         message = StartedMessage(
             id=message_id(started), model=started.model, usage=usage_body(NO_USAGE)
         )
-        return frame_start("message_start") + _json(MessageStart(message)) + FRAME_END
+        return frame_start("message_start") + json_bytes(MessageStart(message)) + FRAME_END
 
-    def _write_ending(self, stop: StopBody, frames: list[bytes]) -> None:
+    def _write_ending(self, stop: StopBody | NoStopBody, frames: list[bytes]) -> None:
         ending = MessageDelta(stop, usage_body(self._usage))
-        frames += (frame_start("message_delta"), _json(ending), FRAME_END)
+        frames += (frame_start("message_delta"), json_bytes(ending), FRAME_END)
 
     def _write_text(self, text: str, frames: list[bytes]) -> None:
         if self._open is not TextDelta:
             self._start(TextDelta, b'{"type":"text","text":""}', frames)
             self._piece_start = _piece(self._block, b'"text_delta","text":')
-        frames += (self._piece_start, _json(text), b"}}\n\n")
+        frames += (self._piece_start, json_bytes(text), b"}}\n\n")
 
     def _write_thought(self, event: ReasoningDelta, frames: list[bytes]) -> None:
         if event.redacted:
-            sealed = b'{"type":"redacted_thinking","data":' + _json(event.signature or "") + b"}"
+            sealed = (
+                b'{"type":"redacted_thinking","data":' + json_bytes(event.signature or "") + b"}"
+            )
             self._start(ReasoningDelta, sealed, frames)
             self._close(frames)
             return
@@ -197,15 +207,17 @@ class AnthropicEncoder:
             self._start(ReasoningDelta, b'{"type":"thinking","thinking":"","signature":""}', frames)
             self._piece_start = _piece(self._block, b'"thinking_delta","thinking":')
         if event.text:
-            frames += (self._piece_start, _json(event.text), b"}}\n\n")
+            frames += (self._piece_start, json_bytes(event.text), b"}}\n\n")
         if event.signature is not None:
             seal_start = _piece(self._block, b'"signature_delta","signature":')
-            frames += (seal_start, _json(event.signature), b"}}\n\n")
+            frames += (seal_start, json_bytes(event.signature), b"}}\n\n")
             self._close(frames)
 
     def _write_call(self, event: ToolCallDelta, frames: list[bytes]) -> None:
         if event.index not in self._call_blocks:
-            identity = b'"id":' + _json(event.id or "") + b',"name":' + _json(event.name or "")
+            identity = (
+                b'"id":' + json_bytes(event.id or "") + b',"name":' + json_bytes(event.name or "")
+            )
             self._start(event.index, b'{"type":"tool_use",' + identity + b',"input":{}}', frames)
             self._call_blocks[event.index] = self._block
             self._piece_start = _piece(self._block, _JSON_PIECE)
@@ -213,7 +225,7 @@ class AnthropicEncoder:
             is_open = self._open == event.index
             late = self._call_blocks[event.index]
             start = self._piece_start if is_open else _piece(late, _JSON_PIECE)
-            frames += (start, _json(event.arguments), b"}}\n\n")
+            frames += (start, json_bytes(event.arguments), b"}}\n\n")
 
     @property
     def _block(self) -> int:
@@ -242,10 +254,3 @@ _JSON_PIECE: Final = b'"input_json_delta","partial_json":'
 def _piece(block: int, kind: bytes) -> bytes:
     """What stands before a piece of *block*; behind it stand two braces and the frame's end."""
     return _DELTA + b'%d,"delta":{"type":' % block + kind
-
-
-def _json(value: object) -> bytes:
-    try:
-        return to_json(value)
-    except UnicodeEncodeError:
-        return to_escaped_json(value)

@@ -26,6 +26,7 @@ from chatnest.adapters.transport.anthropic_body import (
     UserBlock,
     UserBody,
 )
+from chatnest.adapters.transport.conversation_checks import Said
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import (
     ImagePart,
@@ -36,9 +37,6 @@ from chatnest.domain.messages import (
     TextPart,
     ToolCall,
 )
-
-Placed = tuple[str, Message]
-"""A message, and the path of what it was made of."""
 
 _MUST_ANSWER: Final = 'must begin with a "tool_result" for each "tool_use" in the message before'
 _MUST_GO_ON: Final = 'must go on with a "tool_result" for each "tool_use" in the last message'
@@ -51,13 +49,13 @@ def system_messages(system: str | Sequence[SystemBlock] | None) -> tuple[Message
     return (_plain(Role.SYSTEM, system),) if system else ()
 
 
-def placed_messages(said: Sequence[MessageBody]) -> list[Placed]:
+def placed_messages(said: Sequence[MessageBody]) -> list[Said]:
     """The domain's messages, each with its path in the body.
 
     Raises:
         InvalidRequestError: calls and results do not match, or a picture is none.
     """
-    placed: list[Placed] = []
+    placed: list[Said] = []
     calls = _OpenCalls()
     for index, message in enumerate(said):
         path = f"messages[{index}].content"
@@ -97,7 +95,7 @@ class _OpenCalls:
 
 def _user_messages(
     content: str | Sequence[UserBlock], path: str, calls: _OpenCalls
-) -> Iterator[Placed]:
+) -> Iterator[Said]:
     blocks = [TextBlock(content)] if isinstance(content, str) else content
     parts: list[Part] = []
     results = 0

@@ -16,8 +16,8 @@ from chatnest.adapters.transport.anthropic_stream import (
     stop_body,
     usage_body,
 )
+from chatnest.adapters.transport.data_frames import json_bytes
 from chatnest.adapters.transport.problems import error_problem
-from chatnest.adapters.transport.sse import to_escaped_json, to_json
 from chatnest.adapters.transport.wire import WireResponse
 from chatnest.domain.errors import PublicError
 from chatnest.domain.events import (
@@ -123,10 +123,7 @@ class AnthropicReply:
             stop_sequence=stop.stop_sequence,
             usage=usage_body(self._usage),
         )
-        try:
-            return WireResponse(200, JSON_HEADERS, to_json(message))
-        except UnicodeEncodeError:
-            return WireResponse(200, JSON_HEADERS, to_escaped_json(message))
+        return WireResponse(200, JSON_HEADERS, json_bytes(message))
 
     def _take(self, event: ChatEvent) -> None:
         match event:

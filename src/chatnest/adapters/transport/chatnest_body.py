@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Meta
 
 from chatnest.adapters.transport.bodies import BodyFormat
+from chatnest.adapters.transport.conversation_checks import refuse_empty_question
 from chatnest.adapters.transport.flaws import refuse_repeated_names
-from chatnest.adapters.transport.text_checks import refuse_empty_question, refuse_nul
+from chatnest.adapters.transport.text_checks import refuse_nul
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.profiles import Wishes
 from chatnest.domain.requests import ChatRequest
@@ -81,7 +82,9 @@ def decode_chat(body: bytes) -> ChatRequest:
     refuse_repeated_names(body)
     refuse_nul(body)
     messages = tuple([Message(_ROLES[said.role], said.content) for said in chat.messages])
-    refuse_empty_question(messages)
+    refuse_empty_question(
+        [(f"messages[{index}].content", message) for index, message in enumerate(messages)]
+    )
     return ChatRequest(
         messages=messages,
         profile=chat.ai_usage_profile if chat.profile is None else chat.profile,

@@ -1,6 +1,6 @@
 """What every conversation must be before it is worth an answer, in whatever shape it came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import Message, Role
@@ -11,7 +11,7 @@ Said = tuple[str, Message]
 """Where in the body a message stood, and what it means."""
 
 
-def refuse_nul(conversation: Sequence[Said]) -> None:
+def refuse_written_nul(conversation: Iterable[Said]) -> None:
     """C code, llama.cpp's among it, ends a text at a NUL.
 
     One that a model or a tool once wrote is let be: nobody could take it out of the history, and
@@ -25,17 +25,23 @@ def refuse_nul(conversation: Sequence[Said]) -> None:
             raise InvalidRequestError("holds a NUL character (U+0000); remove it", field=path)
 
 
-def refuse_empty_question(conversation: Sequence[Said]) -> None:
-    """An answer to nothing costs as much as any; the results of tools are something.
+def refuse_empty_question(
+    conversation: Sequence[Said], *, field: str = "messages", results_are_enough: bool = False
+) -> None:
+    """An answer to nothing costs as much as any.
+
+    Earlier messages may be empty: a client that was stopped before the first token has an empty
+    answer in its history. *field* is where the whole conversation is. With *results_are_enough*
+    what came of tools is something to answer, whatever was asked before it.
 
     Raises:
         InvalidRequestError: the last user message is blank, or there is none.
     """
     for path, message in reversed(conversation):
-        if message.role is Role.TOOL:
+        if results_are_enough and message.role is Role.TOOL:
             return
         if message.role is Role.USER:
             if not message.images and not message.content.strip():
                 raise InvalidRequestError("is blank; say something", field=path)
             return
-    raise InvalidRequestError('must hold a message with the role "user"', field="messages")
+    raise InvalidRequestError('must hold a message with the role "user"', field=field)

@@ -6,6 +6,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from chatnest.adapters.transport.conversation_checks import refuse_empty_question
 from chatnest.adapters.transport.flaws import NESTED_TOO_DEEPLY, refuse_repeated_names, unreadable
 from chatnest.adapters.transport.image_urls import image_part
 from chatnest.adapters.transport.openai_chat_body import (
@@ -24,7 +25,7 @@ from chatnest.adapters.transport.openai_chat_body import (
     UserBody,
 )
 from chatnest.adapters.transport.openai_tools import refuse_open_calls, tool_choice_of, tool_of
-from chatnest.adapters.transport.text_checks import refuse_empty_question, refuse_nul
+from chatnest.adapters.transport.text_checks import refuse_nul
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import (
     ImagePart,
@@ -127,7 +128,9 @@ def _messages(said: list[MessageBody]) -> tuple[Message, ...]:
         [_message(message, f"messages[{index}]") for index, message in enumerate(said)]
     )
     refuse_open_calls((f"messages[{index}]", message) for index, message in enumerate(messages))
-    refuse_empty_question(messages)
+    refuse_empty_question(
+        [(f"messages[{index}].content", message) for index, message in enumerate(messages)]
+    )
     return messages
 
 

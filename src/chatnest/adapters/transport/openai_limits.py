@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from chatnest.adapters.transport.limit_headers import limit_headers
+from chatnest.adapters.transport.tightest_limits import Left, tightest
 from chatnest.adapters.transport.wire import Headers
 from chatnest.domain.admission import RateStatus
 from chatnest.domain.budget import Balance, Unit
@@ -16,15 +17,15 @@ _S_PER_HOUR: Final = 3_600
 def openai_limit_headers(
     rates: Iterable[RateStatus], balances: Iterable[Balance], now: int
 ) -> Headers:
-    """What a decision at *now* left of the tightest quota, and of the tightest budget in tokens.
+    """What a decision at *now* left of the tightest limits of requests and of tokens.
 
     The wire has room for one of each. Its tokens are those of a minute; here they are those of
     the day, or of whatever window ends first in having none left.
     """
     rates, balances = tuple(rates), tuple(balances)
     return (
-        *_requests(rates),
-        *_tokens(balances, now),
+        *_named("requests", tightest(Unit.REQUESTS, rates, balances, now)),
+        *_named("tokens", tightest(Unit.TOKENS, rates, balances, now)),
         *limit_headers(rates, balances, now),
     )
 
@@ -43,33 +44,13 @@ def wait_text(duration_us: int) -> str:
     return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s"
 
 
-def _requests(rates: tuple[RateStatus, ...]) -> Headers:
-    if not rates:
+def _named(kind: str, left: Left | None) -> Headers:
+    if left is None:
         return ()
-    tightest = min(rates, key=lambda status: status.remaining)
-    limit, remaining = tightest.rule.quota.limit, tightest.remaining
-    return _named("requests", limit, remaining, tightest.reset_after_us)
-
-
-def _tokens(balances: tuple[Balance, ...], now: int) -> Headers:
-    limited = [
-        (balance.remaining, balance.rule.limit, balance.resets_at)
-        for balance in balances
-        if balance.rule.unit is Unit.TOKENS
-        and balance.rule.limit is not None
-        and balance.remaining is not None
-    ]
-    if not limited:
-        return ()
-    remaining, limit, resets_at = min(limited, key=lambda known: known[0])
-    return _named("tokens", limit, remaining, None if resets_at is None else resets_at - now)
-
-
-def _named(unit: str, limit: int, remaining: int, reset_after_us: int | None) -> Headers:
     headers = (
-        (f"x-ratelimit-limit-{unit}", str(limit)),
-        (f"x-ratelimit-remaining-{unit}", str(remaining)),
+        (f"x-ratelimit-limit-{kind}", str(left.limit)),
+        (f"x-ratelimit-remaining-{kind}", str(left.remaining)),
     )
-    if reset_after_us is None:
+    if left.reset_after_us is None:
         return headers
-    return (*headers, (f"x-ratelimit-reset-{unit}", wait_text(reset_after_us)))
+    return (*headers, (f"x-ratelimit-reset-{kind}", wait_text(left.reset_after_us)))

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from chatnest.adapters.transport.conversation_checks import Said, refuse_empty_question
 from chatnest.adapters.transport.flaws import inner_path, refuse_repeated_names
 from chatnest.adapters.transport.openai_chat_request import EXTRA_WIRE
 from chatnest.adapters.transport.openai_responses_body import (
@@ -16,13 +17,12 @@ from chatnest.adapters.transport.openai_responses_body import (
 )
 from chatnest.adapters.transport.openai_responses_turns import conversation_of
 from chatnest.adapters.transport.openai_tools import (
-    Placed,
     refuse_open_calls,
     schema_of,
     tool_choice_of,
     tool_of,
 )
-from chatnest.adapters.transport.text_checks import refuse_empty_question, refuse_nul
+from chatnest.adapters.transport.text_checks import refuse_nul
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.profiles import Wishes
@@ -81,7 +81,7 @@ def _refuse_what_is_not_given(asked: ResponsesBody) -> None:
 
 
 def _messages(asked: ResponsesBody) -> tuple[Message, ...]:
-    placed: list[Placed] = []
+    placed: list[Said] = []
     if asked.instructions:
         placed.append(("instructions", Message(Role.SYSTEM, asked.instructions)))
     if isinstance(asked.input, str):
@@ -89,9 +89,8 @@ def _messages(asked: ResponsesBody) -> tuple[Message, ...]:
     else:
         placed += conversation_of(asked.input)
     refuse_open_calls(placed)
-    messages = tuple([message for _, message in placed])
-    refuse_empty_question(messages, lambda index: placed[index][0], field="input")
-    return messages
+    refuse_empty_question(placed, field="input")
+    return tuple([message for _, message in placed])
 
 
 def _tools(asked: ResponsesBody) -> tuple[Tool, ...]:

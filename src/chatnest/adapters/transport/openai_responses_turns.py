@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar, assert_never
 
+from chatnest.adapters.transport.conversation_checks import Said
 from chatnest.adapters.transport.image_urls import image_part
 from chatnest.adapters.transport.openai_responses_body import (
     InputImage,
@@ -18,7 +19,6 @@ from chatnest.adapters.transport.openai_responses_body import (
     PartBody,
     ThoughtText,
 )
-from chatnest.adapters.transport.openai_tools import Placed
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import (
     ImagePart,
@@ -48,7 +48,7 @@ class _Answer:
     parts: list[Part] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
 
-    def placed(self) -> list[Placed]:
+    def placed(self) -> list[Said]:
         """The message that it is, if it is any."""
         if not self.path:
             return []
@@ -56,13 +56,13 @@ class _Answer:
         return [(self.path, Message.of_parts(Role.ASSISTANT, self.parts, tool_calls=calls))]
 
 
-def conversation_of(items: Iterable[ItemBody]) -> list[Placed]:
+def conversation_of(items: Iterable[ItemBody]) -> list[Said]:
     """The messages of *items*, each with the path of the first item that it was made of.
 
     Raises:
         InvalidRequestError: an item lacks what its type needs, or a picture is none.
     """
-    placed: list[Placed] = []
+    placed: list[Said] = []
     answer = _Answer()
     for index, item in enumerate(items):
         path = f"input[{index}]"

@@ -5,12 +5,10 @@ from typing import Final
 
 import msgspec
 
+from chatnest.adapters.transport.conversation_checks import Said
 from chatnest.domain.errors import InvalidRequestError
-from chatnest.domain.messages import Message, Role
+from chatnest.domain.messages import Role
 from chatnest.domain.tools import Tool, ToolChoice, ToolMode
-
-Placed = tuple[str, Message]
-"""Where in the body a message stood, and what it means."""
 
 _NO_PARAMETERS: Final = Tool("").parameters
 _SCHEMAS: Final = msgspec.json.Decoder(dict[str, object] | None)
@@ -64,7 +62,7 @@ def tool_choice_of(
     return ToolChoice(ToolMode(mode or ToolMode.AUTO), parallel=parallel)
 
 
-def refuse_open_calls(conversation: Iterable[Placed]) -> None:
+def refuse_open_calls(conversation: Iterable[Said]) -> None:
     """Refuse a *conversation* in which a call has no result, or a result no call.
 
     The results of an assistant's calls follow it at once, in any order, one for each call.

@@ -1,12 +1,10 @@
-"""What no wire's text may be, although its JSON is right: a text with a NUL, a blank question."""
+"""What no text in a body may hold, although its JSON is right: a NUL."""
 
 import json
-from collections.abc import Callable, Sequence
 from typing import Final
 
 from chatnest.adapters.transport.flaws import NESTED_TOO_DEEPLY, inner_path
 from chatnest.domain.errors import InvalidRequestError
-from chatnest.domain.messages import Message, Role
 
 _NUL: Final = "\x00"
 # JSON has no other way to write one.
@@ -31,29 +29,6 @@ def refuse_nul(body: bytes) -> None:
     field = _field_with_nul(value)
     if field is not None:
         raise InvalidRequestError("holds a NUL character (U+0000); remove it", field=field or None)
-
-
-def refuse_empty_question(
-    messages: Sequence[Message],
-    field_of: Callable[[int], str] = "messages[{}].content".format,
-    *,
-    field: str = "messages",
-) -> None:
-    """Refuse *messages* whose last one by the user is blank: its answer costs as much as any.
-
-    Earlier messages may be empty: a client that was stopped before the first token has an empty
-    answer in its history. *field_of* names the text of the message at an index, *field* all.
-
-    Raises:
-        InvalidRequestError: it is blank, or no message is the user's.
-    """
-    for index in reversed(range(len(messages))):
-        said = messages[index]
-        if said.role is Role.USER:
-            if not said.images and not said.content.strip():
-                raise InvalidRequestError("is blank; say something", field=field_of(index))
-            return
-    raise InvalidRequestError('must hold a message with the role "user"', field=field)
 
 
 def _field_with_nul(body: object) -> str | None:
