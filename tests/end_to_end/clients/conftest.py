@@ -6,7 +6,8 @@ from tests.end_to_end.clients.all_clients import CLIENTS, Client
 from tests.end_to_end.clients.asking import Ask
 from tests.support.node_clients import NodeClients
 
-pytest_plugins = ["tests.support.node_fixtures"]
+# A conftest below the root may name no plugins.
+from tests.support.node_fixtures import node_clients  # noqa: F401 - a fixture
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: str(client.name))
