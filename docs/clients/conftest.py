@@ -9,16 +9,20 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from tests.support.documented import client_variables, served_pages
 
 
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the variables of the SDKs point at."""
-    folder = tmp_path_factory.mktemp("pages")
-    with served_pages(folder) as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in client_variables(address).items():
-            patch.setenv(name, value)
-        yield
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the server is."""
+    with served_pages(tmp_path_factory.mktemp("pages")) as address:
+        yield address
+
+
+@pytest.fixture
+def variables(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the pages tell their reader to set."""
+    for name, value in client_variables(address).items():
+        monkeypatch.setenv(name, value)
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], pattern="*.md", fixtures=["server"]
+    parsers=[PythonCodeBlockParser()], pattern="*.md", fixtures=["variables"]
 ).pytest()

@@ -49,5 +49,5 @@ def client_variables(address: str) -> dict[str, str]:
         "OPENAI_API_KEY": "any",
         "ANTHROPIC_BASE_URL": f"http://{address}",
         "ANTHROPIC_API_KEY": "any",
-        "CHATNEST_KEY": "any",
+        "API_KEY": "any",
     }

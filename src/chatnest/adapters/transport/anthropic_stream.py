@@ -55,23 +55,16 @@ class UsageBody(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class StopBody(msgspec.Struct, frozen=True):
-    """Why the answer ended."""
+    """Why the answer ended; ``stop_reason`` None where it did not come to its end."""
 
-    stop_reason: str
-    stop_sequence: str | None
-
-
-class NoStopBody(msgspec.Struct, frozen=True):
-    """That the answer did not come to its end."""
-
-    stop_reason: None = None
-    stop_sequence: None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class MessageDelta(msgspec.Struct, frozen=True, tag_field="type", tag="message_delta"):
     """The data of ``message_delta``."""
 
-    delta: StopBody | NoStopBody
+    delta: StopBody
     usage: UsageBody
 
 
@@ -114,11 +107,10 @@ def usage_body(usage: TokenUsage) -> UsageBody:
     )
 
 
-def stop_body(finished: Finished) -> StopBody:
+def stop_reason(finished: Finished) -> str:
     """Why the answer ended, in the wire's words."""
     by_sequence = finished.finish_reason is FinishReason.STOP and finished.stop_sequence is not None
-    reason = "stop_sequence" if by_sequence else STOP_REASONS[finished.finish_reason]
-    return StopBody(reason, finished.stop_sequence)
+    return "stop_sequence" if by_sequence else STOP_REASONS[finished.finish_reason]
 
 
 class AnthropicEncoder:
@@ -167,12 +159,12 @@ class AnthropicEncoder:
                 self._usage = usage
             case Finished():
                 self._close(frames)
-                self._write_ending(stop_body(event), frames)
+                self._write_ending(StopBody(stop_reason(event), event.stop_sequence), frames)
                 frames.append(_STOPPED)
             case Failed(error=error):
                 # The client reads nothing after the error, so the usage goes before it.
                 if self._usage is not NO_USAGE:
-                    self._write_ending(NoStopBody(), frames)
+                    self._write_ending(StopBody(), frames)
                 body = error_body(error_problem(error), self._request_id)
                 frames += (_ERROR, json_bytes(body), FRAME_END)
             case _:
@@ -185,7 +177,7 @@ class AnthropicEncoder:
         )
         return frame_start("message_start") + json_bytes(MessageStart(message)) + FRAME_END
 
-    def _write_ending(self, stop: StopBody | NoStopBody, frames: list[bytes]) -> None:
+    def _write_ending(self, stop: StopBody, frames: list[bytes]) -> None:
         ending = MessageDelta(stop, usage_body(self._usage))
         frames += (frame_start("message_delta"), json_bytes(ending), FRAME_END)
 

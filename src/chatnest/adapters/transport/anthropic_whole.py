@@ -13,7 +13,7 @@ from chatnest.adapters.transport.anthropic_problems import JSON_HEADERS, error_r
 from chatnest.adapters.transport.anthropic_stream import (
     UsageBody,
     message_id,
-    stop_body,
+    stop_reason,
     usage_body,
 )
 from chatnest.adapters.transport.data_frames import json_bytes
@@ -114,13 +114,12 @@ class AnthropicReply:
         request_id = None if started is None else started.request_id
         if isinstance(ending, PublicError):
             return error_response(error_problem(ending), request_id=request_id)
-        stop = stop_body(ending)
         message = WholeMessage(
             id="" if started is None else message_id(started),
             model="" if started is None else started.model,
             content=[block.shown() for block in self._blocks],
-            stop_reason=stop.stop_reason,
-            stop_sequence=stop.stop_sequence,
+            stop_reason=stop_reason(ending),
+            stop_sequence=ending.stop_sequence,
             usage=usage_body(self._usage),
         )
         return WireResponse(200, JSON_HEADERS, json_bytes(message))
