@@ -6,9 +6,6 @@ from tests.end_to_end.clients.all_clients import CLIENTS, Client
 from tests.end_to_end.clients.asking import Ask
 from tests.support.node_clients import NodeClients
 
-# A conftest below the root may name no plugins.
-from tests.support.node_fixtures import node_clients  # noqa: F401 - a fixture
-
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: str(client.name))
 def client(request: pytest.FixtureRequest) -> Client:

@@ -11,6 +11,8 @@ from tests.end_to_end.clients.asking import QUESTION, WEATHER, WEATHER_RESULT, A
 from tests.end_to_end.clients.stage import Stage, open_site, staged
 from tests.support.waiting import until
 
+pytest_plugins = ["tests.support.node_fixtures"]
+
 # The clients may have to be installed first.
 pytestmark = pytest.mark.timeout(900)
 

@@ -14,6 +14,8 @@ from tests.end_to_end.clients import anthropic_python, openai_python
 from tests.end_to_end.clients.asking import QUESTION, Case
 from tests.end_to_end.clients.stage import Stage, staged
 
+pytest_plugins = ["tests.support.node_fixtures"]
+
 T = TypeVar("T")
 
 SAID: list[Any] = [{"role": "user", "content": QUESTION}]

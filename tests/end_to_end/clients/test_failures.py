@@ -9,6 +9,8 @@ from tests.end_to_end.clients.failures import BROKEN
 from tests.end_to_end.clients.shown import agrees, end_shown, failure_shown
 from tests.end_to_end.clients.stage import Site, Stage, open_site
 
+pytest_plugins = ["tests.support.node_fixtures"]
+
 # The clients may have to be installed first.
 pytestmark = pytest.mark.timeout(900)
 

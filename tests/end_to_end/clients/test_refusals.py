@@ -8,6 +8,8 @@ from tests.end_to_end.clients.refusals import REFUSALS
 from tests.end_to_end.clients.shown import agrees, refusal_shown, requests_by_default
 from tests.end_to_end.clients.stage import open_site
 
+pytest_plugins = ["tests.support.node_fixtures"]
+
 # The clients may have to be installed first.
 pytestmark = pytest.mark.timeout(900)
 
