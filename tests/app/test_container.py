@@ -280,6 +280,14 @@ class TestRoutes:
         assert [target.model for target in only.targets] == [route]
         assert only.targets[0].provider is provider
 
+    def test_a_given_provider_is_limited_as_its_target_is_configured(self) -> None:
+        limits = TargetConfig(max_concurrent=2, context_window=900)
+        config = ChatNestConfig(model="m", targets={"mine/m": limits})
+        provider = ScriptedProvider(SystemClock(), name="mine")
+        (only,) = Container(config, provider=provider).routes()
+        (target,) = only.targets
+        assert (target.max_concurrent, target.context_window) == (2, 900)
+
     def test_options_reach_the_provider(self, packages: Packages) -> None:
         packages.add("acme-chat", {}, acme_chat=ECHO)
         section = ProviderConfig(

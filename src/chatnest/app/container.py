@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from dependency_injector import containers, providers
+from msgspec.structs import replace
 
 from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers import LocalProvider
@@ -141,7 +142,9 @@ def _routes(
 def _given_routes(config: ChatNestConfig, provider: ChatProvider) -> tuple[Route, ...]:
     kind = LOCAL if isinstance(provider, LocalProvider) else BUILT_IN.get(provider.name)
     model = config.model or (provider.name if kind is None else kind.default_model)
-    settings = TargetConfig(context_window=config.context_window)
+    settings = config.targets.get(f"{provider.name}/{model}", TargetConfig())
+    if config.context_window is not None:
+        settings = replace(settings, context_window=config.context_window)
     return (Route(model, (_target(provider, model, settings),)),)
 
 
