@@ -9,12 +9,14 @@ from chatnest.domain.budget import Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.leases import Leases
 from chatnest.domain.ledger import Change, Keys
-from chatnest.domain.policy import TimeLimits
+from chatnest.domain.policy import ChatPolicy, TimeLimits
+from chatnest.domain.routes import Route, Target
 from chatnest.domain.upkeep import charge_dead_holds
+from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
 from chatnest.testing.clock import ManualClock
 from chatnest.testing.ledger_cases import admitted, call, spent_and_held, tokens_a_day
-from tests.domain.chat_world import PROFILE, World, turns
+from tests.domain.chat_world import PROFILE, PuppetProvider, World, collect, turns
 from tests.domain.stubborn_store import StubbornStore
 
 LEASE_US = 60 * US_PER_S
@@ -156,3 +158,19 @@ async def test_a_running_answer_keeps_its_hold_and_an_ended_one_lets_it_go() -> 
     await answer.aclose()
     await asyncio.sleep(0)
     assert world.clock.pending == 0
+
+
+async def test_a_call_of_a_route_that_may_take_longer_keeps_its_hold_as_long() -> None:
+    short = TimeLimits(total_us=TOTAL_US, idle_us=9 * TOTAL_US, first_token_us=9 * TOTAL_US)
+    long = replace(short, total_us=9 * TOTAL_US)
+    provider = PuppetProvider()
+    route = Route("slow", (Target(provider, "m"),), long)
+    world = World(policy=ChatPolicy(time_limits=short), routes=[route])
+    reading = asyncio.create_task(collect(await world.answer()))
+    await world.clock.run_for(3 * TOTAL_US)
+
+    assert await world.service.charge_dead_holds() == 0
+    provider.calls[0].say("late")
+    provider.calls[0].finish(TokenUsage(5, 1))
+    await reading
+    assert await world.tokens() == (6, 0)

@@ -8,6 +8,7 @@ ordinary return value and has cost one round trip to the store. The rest is the 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chatnest.domain.admission import Refusal, RefusalCode
 from chatnest.domain.answer import Answer
@@ -17,7 +18,7 @@ from chatnest.domain.events import Started
 from chatnest.domain.ledger import Change, Keys
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.observing import HarmlessObserver
-from chatnest.domain.policy import ChatPolicy, budget_rules
+from chatnest.domain.policy import ChatPolicy, TimeLimits, budget_rules
 from chatnest.domain.ports import (
     Clock,
     LedgerStore,
@@ -64,7 +65,7 @@ class ChatService:
         self._prices = prices
         self._policy = policy
         harmless = HarmlessObserver(observer)
-        self._settler = Settler(store, clock, harmless, policy.time_limits)
+        self._settler = Settler(store, clock, harmless, _longest(policy.time_limits, routes))
         self._around = Surroundings(self._settler, clock, randomness, harmless)
         self._switchboard = Switchboard(routes, counter, clock, policy)
 
@@ -253,3 +254,9 @@ def _would_fit(refusal: Refusal, prepared: Prepared) -> bool:
         return False
     demand = prepared.admission.reserve.demand
     return demand.amount(refusal.unit, demand.min_output_tokens) <= refusal.remaining
+
+
+def _longest(limits: TimeLimits, routes: Sequence[Route]) -> TimeLimits:
+    """*limits* with the longest time that a call of any route may take: so long are leases kept."""
+    totals_us = [route.time_limits.total_us for route in routes if route.time_limits is not None]
+    return replace(limits, total_us=max(limits.total_us, *totals_us, 0))
