@@ -69,6 +69,20 @@ def test_a_call_from_before_it_opened_does_not_lengthen_the_wait() -> None:
     assert ready_in_us(circuit, 110) == 0
 
 
+def test_calls_that_break_off_together_are_one_failure() -> None:
+    circuit = CLOSED
+    for now_us in (100, 101, 102, 103):
+        circuit = failed(circuit, DOWN, POLICY, now_us, began_us=90)
+    assert (circuit.failures, ready_in_us(circuit, 103)) == (1, 0)
+
+
+def test_calls_that_begin_after_a_failure_count() -> None:
+    circuit = CLOSED
+    for now_us in (100, 102, 104):
+        circuit = failed(circuit, DOWN, POLICY, now_us, began_us=now_us - 2)
+    assert ready_in_us(circuit, 104) == 10
+
+
 @pytest.mark.parametrize("kind", sorted(ALIVE))
 def test_a_target_that_refuses_a_request_works(kind: FailureKind) -> None:
     circuit = after_failures(2)

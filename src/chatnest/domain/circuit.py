@@ -10,7 +10,9 @@ answers are::
                                    └────────failed──────────┘
 
 Instants are those of a clock that never goes back, in microseconds. A client that leaves says
-nothing about the target: its call only makes room for another probe.
+nothing about the target: its call only makes room for another probe. Calls that were under way
+together and fail together are one failure: a server that restarts breaks off all of its answers,
+and takes the next call.
 """
 
 from dataclasses import dataclass, replace
@@ -54,13 +56,15 @@ class CircuitPolicy:
 class Circuit:
     """What is known of a target: ``failures`` in a row, and until when it is not to be called.
 
-    ``open_until_us`` None: closed. A probe is under way until ``probe_until_us`` at the latest.
+    ``failed_at_us`` is when the last of them was counted. ``open_until_us`` None: closed. A probe
+    is under way until ``probe_until_us`` at the latest.
     """
 
     failures: int = 0
     open_until_us: int | None = None
     probe_until_us: int | None = None
     asked_until_us: int | None = None
+    failed_at_us: int | None = None
 
 
 CLOSED: Final = Circuit()
@@ -91,19 +95,26 @@ def left(circuit: Circuit) -> Circuit:
     return circuit if circuit.probe_until_us is None else replace(circuit, probe_until_us=None)
 
 
-def failed(circuit: Circuit, failure: Failure, policy: CircuitPolicy, now_us: int) -> Circuit:
-    """A call ended in *failure*."""
+def failed(
+    circuit: Circuit,
+    failure: Failure,
+    policy: CircuitPolicy,
+    now_us: int,
+    began_us: int | None = None,
+) -> Circuit:
+    """A call that began at *began_us*, None: just now, ended in *failure*."""
     circuit = _asked(circuit, failure, now_us)
     if failure.kind in ALIVE:
         return answered(circuit)
-    failures = circuit.failures + 1
+    if began_us is not None and began_us < (circuit.failed_at_us or began_us):
+        return circuit  # it was under way when the last one failed
     if circuit.open_until_us is not None and now_us < circuit.open_until_us:
-        return replace(circuit, failures=failures)  # a call from before: the wait has begun already
+        return circuit  # a call from before: the wait has begun already
+    failures = circuit.failures + 1
+    circuit = replace(circuit, failures=failures, failed_at_us=now_us)
     if failures < policy.failures and circuit.open_until_us is None:
-        return replace(circuit, failures=failures)
-    return replace(
-        circuit, failures=failures, open_until_us=now_us + policy.open_us, probe_until_us=None
-    )
+        return circuit
+    return replace(circuit, open_until_us=now_us + policy.open_us, probe_until_us=None)
 
 
 def _asked(circuit: Circuit, failure: Failure, now_us: int) -> Circuit:

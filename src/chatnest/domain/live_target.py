@@ -19,7 +19,7 @@ from chatnest.domain.slots import Slots
 class LiveTarget:
     """What one process knows of *target*, and who is calling it.
 
-    *probe_us* is how long a call may take to show whether the target works.
+    *probe_us* is how long a probe is waited for, before another one is let through.
     """
 
     def __init__(
@@ -68,28 +68,30 @@ class LiveTarget:
         return self._entered()
 
     def _entered(self) -> "Entry":
-        self._circuit = begin(self._circuit, self._clock.monotonic_us(), self._probe_us)
-        return Entry(self)
+        now_us = self._clock.monotonic_us()
+        self._circuit = begin(self._circuit, now_us, self._probe_us)
+        return Entry(self, now_us)
 
     def _answered(self) -> None:
         self._circuit = answered(self._circuit)
 
-    def _leave(self, failure: Failure | None) -> None:
+    def _leave(self, failure: Failure | None, began_us: int) -> None:
         self._slots.give_back()
         if failure is None:
             self._circuit = left(self._circuit)
         else:
             now_us = self._clock.monotonic_us()
-            self._circuit = failed(self._circuit, failure, self._policy, now_us)
+            self._circuit = failed(self._circuit, failure, self._policy, now_us, began_us)
 
 
 class Entry:
     """A place at ``live`` for one call; it must be left."""
 
-    __slots__ = ("_left", "live")
+    __slots__ = ("_began_us", "_left", "live")
 
-    def __init__(self, live: LiveTarget) -> None:
+    def __init__(self, live: LiveTarget, began_us: int) -> None:
         self.live = live
+        self._began_us = began_us
         self._left = False
 
     def answered(self) -> None:
@@ -100,4 +102,4 @@ class Entry:
         """Give the place back, and say how the call failed, if it did. May be called twice."""
         if not self._left:
             self._left = True
-            self.live._leave(failure)
+            self.live._leave(failure, self._began_us)

@@ -35,7 +35,7 @@ class Switchboard:
             if route.name in self._routes:
                 raise ConfigurationError(f"two routes are called {route.name!r}")
             limits = route.time_limits or policy.time_limits
-            probe_us = limits.connect_us + limits.first_token_us
+            probe_us = min(limits.connect_us + limits.first_token_us, policy.circuit.open_us)
             for target in route.targets:
                 if target not in lives:
                     lives[target] = LiveTarget(target, counter, clock, policy.circuit, probe_us)
