@@ -48,6 +48,15 @@ async def test_pieces_of_words_are_counted_together_before_an_answer_is_ended() 
     assert over == [False] * len(over)
 
 
+async def test_spaces_at_the_end_are_no_token_past_the_cap() -> None:
+    class Spaced(WordCounter):
+        async def count(self, model: str, text: str, *, most: int | None = None) -> int:
+            return await super().count(model, text, most=most) + text.endswith(" ")
+
+    answer = Measured(3, Spaced())
+    assert [await answer.grows_over("word ") for _ in range(4)] == [False] * 3 + [True]
+
+
 async def test_an_estimate_that_may_be_high_ends_no_honest_answer() -> None:
     class Generous(WordCounter):
         def overestimate_percent(self, model: str) -> int:

@@ -31,10 +31,11 @@ class OutputMeter:
     async def is_over(self, whole: Callable[[], str]) -> bool:
         """Whether the answer has passed the cap; *whole* gives all of it.
 
-        Pieces can be more tokens apart than together, so that the whole is counted in the end.
+        Pieces can be more tokens apart than together, so that the whole is counted in the end;
+        without the spaces that it ends with, which may be the beginning of a next token.
         """
         self._counted += await self._fitter.plain_count("".join(self._new))
         self._new, self._bound = [], 0
         if self._counted > self._most:
-            self._counted = await self._fitter.plain_count(whole())
+            self._counted = await self._fitter.plain_count(whole().rstrip())
         return self._counted > self._most
