@@ -52,7 +52,8 @@ class Outcome(msgspec.Struct):
     """What became of a job. Times are in nanoseconds, instants on the machine's monotonic clock.
 
     *answered* came to their end with all of their tokens; *refused* were refused with what the job
-    expected in the body. *open_at_stop* had a token and no end when the job was stopped.
+    expected in the body. *open_at_stop* had a token and no end when the job was stopped. So many
+    *connections* were opened for all of it.
     """
 
     answered: int = 0
@@ -60,6 +61,7 @@ class Outcome(msgspec.Struct):
     tokens: int = 0
     bytes_read: int = 0
     open_at_stop: int = 0
+    connections: int = 0
     elapsed_ns: int = 0
     cpu_ns: int = 0
     first_token_ns: list[int] = msgspec.field(default_factory=list)

@@ -30,7 +30,6 @@ class Load:
         self.loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self._handed_out = 0
-        self._connections = 0
         self._busy = 0
         self._waiting: Iterator[Client] = iter(())
         self._not_before = self.loop.time()
@@ -82,8 +81,8 @@ class Load:
 
     def next_address(self) -> str:
         """Where the next connection comes from: no address runs out of ports."""
-        number = self._connections % _ADDRESSES
-        self._connections += 1
+        number = self.outcome.connections % _ADDRESSES
+        self.outcome.connections += 1
         return f"127.1.{number // 200}.{number % 200 + 1}"
 
     def begin_another(self) -> None:

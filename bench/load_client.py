@@ -27,7 +27,7 @@ class Client(asyncio.Protocol):
         self._tag = 0
         self._sent_ns = 0
         self._waits = False
-        self._is_whole = False
+        self._is_whole = self._is_last = False
         self._begins_when_closed = False
         self._leaves: asyncio.TimerHandle | None = None
         self._tail = self._told = b""
@@ -94,8 +94,9 @@ class Client(asyncio.Protocol):
         self._tail = data[-_KEPT:]
 
     def on_message_complete(self) -> None:
-        """The response is whole."""
+        """The response is whole; the parser forgets afterwards what was said of the connection."""
         self._is_whole = True
+        self._is_last = not self._parser.should_keep_alive()
 
     def _connect(self) -> None:
         if self._transport is None:
@@ -122,7 +123,7 @@ class Client(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._is_whole = False
+        self._is_whole = self._is_last = False
         self._tail = b""
         self._told = b""
         self._tokens = 0
@@ -170,7 +171,7 @@ class Client(asyncio.Protocol):
             outcome.fail("an answer did not have all of its tokens")
         else:
             outcome.answered += 1
-        if self._transport is not None and not self._parser.should_keep_alive():
+        if self._transport is not None and self._is_last:
             self._transport.abort()
         self._next()
 

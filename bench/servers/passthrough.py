@@ -89,6 +89,7 @@ def main() -> None:
         interface="asgi3",
         lifespan="off",
         ws="none",
+        proxy_headers=False,
         access_log=False,
         log_level="warning",
         backlog=4_096,

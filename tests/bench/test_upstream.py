@@ -47,6 +47,11 @@ def forgotten(upstream: MockUpstream) -> Iterator[None]:
     yield
 
 
+def test_clients_keep_their_connections(upstream: MockUpstream, load: LoadGenerator) -> None:
+    outcome = load.do(job(upstream, AT_ONCE, requests=10, concurrency=2))
+    assert (outcome.answered, outcome.connections) == (10, 2)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 def test_a_question_in_any_dialect_carries_its_script_and_tag(dialect: Dialect) -> None:
     script = Script(220, 10, 30, 4)
