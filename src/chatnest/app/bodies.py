@@ -8,7 +8,7 @@ from litestar.exceptions import LitestarException
 
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.ports import Clock
-from chatnest.domain.watchdog import wait_within
+from chatnest.domain.watchdog import Interruption
 from chatnest.domain.windows import US_PER_S
 
 # A client that is cut off while it still sends may never read why. What is too large is therefore
@@ -24,14 +24,19 @@ async def read_body(request: Request[Any, Any, Any], max_bytes: int, clock: Cloc
         InvalidRequestError: it is larger than *max_bytes*, takes too long, breaks off, or is sent
             as something else.
     """
-    reading = asyncio.ensure_future(_read(request, max_bytes))
+    waiting = Interruption(clock)
+    timer = clock.call_later(BODY_WAIT_S * US_PER_S, waiting.interrupt)
+    waiting.begin()
     try:
-        if await wait_within(clock, reading, BODY_WAIT_S * US_PER_S):
-            return _as_json(request, reading.result())
+        return _as_json(request, await _read(request, max_bytes))
     except LitestarException as error:
         raise InvalidRequestError("the body broke off") from error
+    except asyncio.CancelledError:
+        if waiting.by_others:
+            raise
     finally:
-        reading.cancel()
+        timer.cancel()
+        waiting.end()
     raise InvalidRequestError(f"the body did not arrive within {BODY_WAIT_S} s")
 
 

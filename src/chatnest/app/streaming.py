@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from litestar.datastructures.headers import MutableScopeHeaders
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
@@ -18,9 +19,11 @@ from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError, PublicError
 from chatnest.domain.events import Failed, Finished
 from chatnest.domain.ports import Clock
-from chatnest.domain.watchdog import Watchdog, wait_within
+from chatnest.domain.watchdog import Interruption, Watchdog, wait_within
 
 _logger = logging.getLogger("chatnest.streams")
+
+_ENDS = (Finished, Failed)
 
 SHUTTING_DOWN = PublicError(
     "server_shutting_down", "The server is shutting down. Please try again.", retryable=True
@@ -98,7 +101,10 @@ class StreamRegistry:
 
 
 class Pump:
-    """Relays one answer to one client: writes batches, keeps silence alive, bounds a stall."""
+    """Relays one answer to one client: writes batches, keeps silence alive, bounds a stall.
+
+    *on_complete* is called when the client has been sent everything; the call may still be settled.
+    """
 
     def __init__(
         self,
@@ -107,32 +113,33 @@ class Pump:
         send: Send,
         clock: Clock,
         *,
+        on_complete: Callable[[], None],
         heartbeat_us: int,
         write_stall_us: int,
     ) -> None:
         self._answer = answer
         self._encoder = encoder
         self._send = send
+        self._on_complete = on_complete
         self._heartbeat_us = heartbeat_us
         self._write_stall_us = write_stall_us
         self._silence = Watchdog(clock, self._on_silence)
         self._stall = Watchdog(clock, self._on_stall)
+        self._clock = clock
         self._task: asyncio.Task[Any] | None = None
         self._ping: asyncio.Task[None] | None = None
 
     async def run(self, start_response: Callable[[Send], Awaitable[None]]) -> None:
         """Relay the answer to its end; leaving this, however, has settled it."""
         self._task = asyncio.current_task()
+        encode = self._encoder.encode
         try:
             async with self._answer:
                 self._stall.expect_within(self._write_stall_us)
                 await start_response(self._send)
-                self._stall.relax()
-                self._silence.expect_within(self._heartbeat_us)
                 async for batch in self._answer:
                     # The end goes out with the last frames, in one write.
-                    more = not isinstance(batch[-1], Finished | Failed)
-                    await self._write(self._encoder.encode(batch), more=more)
+                    await self._write(encode(batch), more=type(batch[-1]) not in _ENDS)
         finally:
             self._silence.close()
             self._stall.close()
@@ -142,23 +149,25 @@ class Pump:
     async def _write(self, data: bytes, *, more: bool) -> None:
         if self._ping is not None:
             await asyncio.wait((self._ping,))
-        self._silence.relax()
-        self._stall.expect_within(self._write_stall_us)
+        await self._send_within(data, more=more)
+        if not more:
+            self._on_complete()
+
+    async def _send_within(self, data: bytes, *, more: bool) -> None:
+        """Send *data*; both waits begin here, so that the clock is read once for each token."""
+        now_us = self._clock.monotonic_us()
+        self._stall.expect_within(self._write_stall_us, now_us)
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
         self._stall.relax()
-        self._silence.expect_within(self._heartbeat_us)
+        self._silence.expect_within(self._heartbeat_us, now_us)
 
     def _on_silence(self) -> None:
-        self._ping = asyncio.create_task(self._write_ping())
-        self._ping.add_done_callback(_log_failure)
+        if not self._stall.is_expecting:
+            self._ping = asyncio.create_task(self._write_ping())
+            self._ping.add_done_callback(_log_failure)
 
     async def _write_ping(self) -> None:
-        self._stall.expect_within(self._write_stall_us)
-        await self._send(
-            {"type": "http.response.body", "body": self._encoder.ping, "more_body": True}
-        )
-        self._stall.relax()
-        self._silence.expect_within(self._heartbeat_us)
+        await self._send_within(self._encoder.ping, more=True)
         self._ping = None
 
     def _on_stall(self) -> None:
@@ -173,29 +182,46 @@ class AnswerResponse(ASGIResponse):
     Litestar merges no response headers of outer layers into it: *headers* are all that is sent.
     """
 
-    _should_set_content_length = False
-
     def __init__(
-        self, answer: Answer, registry: StreamRegistry, *, headers: Headers, media_type: str
+        self, answer: Answer, registry: StreamRegistry, clock: Clock, headers: Headers
     ) -> None:
-        super().__init__(headers=headers, media_type=media_type)
+        super().__init__()
+        self.headers = MutableScopeHeaders({"headers": _encoded(headers)})
         self._answer = answer
         self._registry = registry
+        self._clock = clock
+        self._is_complete = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay until the answer ends or the client leaves."""
         relaying = self._registry.start(self._answer, self._relay(send))
-        watching = asyncio.ensure_future(_disconnected(receive))
+        listening = Interruption(self._clock)
+        relaying.add_done_callback(lambda _: listening.interrupt())
+        listening.begin()
         try:
-            await asyncio.wait((relaying, watching), return_when=asyncio.FIRST_COMPLETED)
+            await _disconnected(receive)
+        except asyncio.CancelledError:
+            if listening.by_others:
+                raise
         finally:
-            watching.cancel()
-            relaying.cancel()
-            # Shielded: a server that shuts down cancels more than once.
-            await asyncio.shield(self._ended(relaying))
+            listening.end()
+            await self._end(relaying)
 
     async def _relay(self, send: Send) -> None:
         raise NotImplementedError
+
+    def _completed(self) -> None:
+        """The client has been sent everything."""
+        self._is_complete = True
+
+    async def _end(self, relaying: asyncio.Task[None]) -> None:
+        """Return when *relaying* has ended; it is cancelled where its client has not got all."""
+        if self._is_complete:
+            await asyncio.wait((relaying,))
+            return
+        relaying.cancel()
+        # Shielded: a server that shuts down cancels more than once.
+        await asyncio.shield(self._ended(relaying))
 
     async def _ended(self, relaying: asyncio.Task[None]) -> None:
         await asyncio.wait((relaying,))
@@ -217,9 +243,8 @@ class EventStreamResponse(AnswerResponse):
         heartbeat_us: int,
         write_stall_us: int,
     ) -> None:
-        super().__init__(answer, registry, headers=headers, media_type="text/event-stream")
+        super().__init__(answer, registry, clock, headers)
         self._encoder = encoder
-        self._clock = clock
         self._heartbeat_us = heartbeat_us
         self._write_stall_us = write_stall_us
 
@@ -229,6 +254,7 @@ class EventStreamResponse(AnswerResponse):
             self._encoder,
             send,
             self._clock,
+            on_complete=self._completed,
             heartbeat_us=self._heartbeat_us,
             write_stall_us=self._write_stall_us,
         )
@@ -248,36 +274,32 @@ class WholeResponse(AnswerResponse):
         headers: Headers,
         write_stall_us: int,
     ) -> None:
-        super().__init__(answer, registry, headers=(), media_type="application/json")
+        super().__init__(answer, registry, clock, headers)
         self._reply = reply
-        self._clock = clock
-        self._limit_headers = headers
         self._write_stall_us = write_stall_us
 
     async def _relay(self, send: Send) -> None:
         async with self._answer:
             async for batch in self._answer:
                 self._reply.add(batch)
-        writing = asyncio.create_task(self._write(self._reply.response(), send))
-        writing.add_done_callback(_log_failure)
-        try:
-            # A client that does not read what was paid for is not waited for any longer.
-            await wait_within(self._clock, writing, self._write_stall_us)
-        finally:
-            writing.cancel()
+            writing = asyncio.create_task(self._write(self._reply.response(), send))
+            writing.add_done_callback(_log_failure)
+            try:
+                # A client that does not read what was paid for is not waited for any longer.
+                await wait_within(self._clock, writing, self._write_stall_us)
+            finally:
+                writing.cancel()
 
     async def _write(self, told: WireResponse, send: Send) -> None:
         length = ("content-length", str(len(told.body)))
-        headers = (*told.headers, *self._limit_headers, length)
-        encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": told.status,
-                "headers": encoded,
-            }
-        )
+        headers = [*_encoded((*told.headers, length)), *self.encode_headers()]
+        await send({"type": "http.response.start", "status": told.status, "headers": headers})
         await send({"type": "http.response.body", "body": told.body, "more_body": False})
+        self._completed()
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
 
 
 async def _disconnected(receive: Receive) -> None:

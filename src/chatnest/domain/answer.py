@@ -124,7 +124,8 @@ class Answer:
                             deltas = self._observe(batch)
                             if deltas:
                                 yield deltas
-                                await self._stop_at_cap()
+                                if self._meter.add(self._attempt.unmetered_output()):
+                                    await self._stop_at_cap()
                             self._wait.begin()
                             if self._is_over():
                                 break
@@ -162,28 +163,29 @@ class Answer:
         return BoundedContext(stream, self._wait, self._leave_stream)
 
     def _observe(self, batch: ProviderBatch) -> ProviderBatch:
-        is_first = not self._attempt.streamed
-        deltas = self._attempt.observe(batch, self._around.clock.monotonic_us())
+        attempt = self._attempt
+        is_first = attempt.first_delta_us is None
+        deltas = attempt.observe(batch, self._around.clock.monotonic_us())
         if is_first:
-            self._attempt.entry.answered()
+            attempt.entry.answered()
         if self._wait.by_others:
             # The provider swallowed the cancel of a reader who is gone.
             raise asyncio.CancelledError
-        self._limits.relax()
         self._wait.pause()
         return deltas
 
     async def _stop_at_cap(self) -> None:
         """End an answer that goes on past its cap, which its provider was told."""
         attempt = self._attempt
-        if self._meter.add(attempt.unmetered_output()) and attempt.finish_reason is None:
-            try:
-                is_over = await self._meter.is_over(lambda: attempt.observed_output)
-            except Exception:
-                # A tokenizer is anyone's code; without it the provider's word must do.
-                is_over = False
-            if is_over:
-                attempt.cut()
+        if attempt.finish_reason is not None:
+            return
+        try:
+            is_over = await self._meter.is_over(lambda: attempt.observed_output)
+        except Exception:
+            # A tokenizer is anyone's code; without it the provider's word must do.
+            return
+        if is_over:
+            attempt.cut()
 
     def _new_meter(self) -> OutputMeter:
         attempt = self._attempt

@@ -13,10 +13,11 @@ from chatnest.domain.prompt import PromptFitter
 class OutputMeter:
     """Measures one answer against a cap in tokens, and gives every doubt to the answer."""
 
-    __slots__ = ("_bound", "_counted", "_fitter", "_most", "_new")
+    __slots__ = ("_bound", "_byte_bound", "_counted", "_fitter", "_most", "_new")
 
     def __init__(self, fitter: PromptFitter, cap: int) -> None:
         self._fitter = fitter
+        self._byte_bound = fitter.byte_bound
         self._most = fitter.most_counted(cap)
         self._counted = 0
         self._new: list[str] = []
@@ -25,7 +26,7 @@ class OutputMeter:
     def add(self, text: str) -> bool:
         """Take more of the answer in; whether :meth:`is_over` is to be asked."""
         self._new.append(text)
-        self._bound += self._fitter.byte_bound(text)
+        self._bound += self._byte_bound(text)
         return self._counted + self._bound > self._most
 
     async def is_over(self, whole: Callable[[], str]) -> bool:

@@ -10,22 +10,18 @@ class CallLimits:
     """Watches one call, and ends *wait* when it takes too long or is to stop.
 
     ``late`` is the limit that passed, ``farewell`` what a shutdown tells the client; None while
-    there is no such thing.
+    there is no such thing. ``is_stopped``: the call is to go on no more.
     """
 
     def __init__(self, limits: TimeLimits, clock: Clock, wait: Interruption) -> None:
         self._limits = limits
         self._wait = wait
         self._awaited = ""
-        self._progress = Watchdog(clock, lambda: self._end(self._awaited))
+        self._progress = Watchdog(clock, self._no_progress)
         self._total = Watchdog(clock, lambda: self._end("total"))
         self.late: Failure | None = None
         self.farewell: PublicError | None = None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the call is to go on no more."""
-        return self.late is not None or self.farewell is not None
+        self.is_stopped = False
 
     @property
     def is_final(self) -> bool:
@@ -54,10 +50,12 @@ class CallLimits:
     def forgive(self) -> None:
         """Forget which limit passed: there is to be another attempt."""
         self.late = None
+        self.is_stopped = self.farewell is not None
 
     def stop(self, farewell: PublicError) -> None:
         """End the call, and say *farewell* to its client."""
         self.farewell = farewell
+        self.is_stopped = True
         self._wait.interrupt()
 
     def close(self) -> None:
@@ -65,7 +63,13 @@ class CallLimits:
         self._progress.close()
         self._total.close()
 
+    def _no_progress(self) -> None:
+        # While the reader has the last event, nothing is expected of the provider.
+        if self._wait.is_waiting:
+            self._end(self._awaited)
+
     def _end(self, code: str) -> None:
         if not self.is_final:
             self.late = Failure(FailureKind.TIMEOUT, code=code)
+        self.is_stopped = True
         self._wait.interrupt()

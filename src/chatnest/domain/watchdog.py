@@ -34,12 +34,20 @@ class Watchdog:
         self._timer: Timer | None = None
         self._timer_due_us = 0
 
-    def expect_within(self, delay_us: int) -> None:
-        """Call *on_late* unless this, or ``relax``, is called again within *delay_us*."""
-        deadline_us = self._clock.monotonic_us() + delay_us
+    def expect_within(self, delay_us: int, now_us: int | None = None) -> None:
+        """Call *on_late* unless this, or ``relax``, is called again within *delay_us*.
+
+        *now_us* is what the clock says, where the caller has asked it already.
+        """
+        deadline_us = delay_us + (self._clock.monotonic_us() if now_us is None else now_us)
         self._deadline_us = deadline_us
         if self._timer is None or deadline_us < self._timer_due_us:
-            self._arm(deadline_us, delay_us)
+            self._arm(deadline_us)
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether something is expected at the moment."""
+        return self._deadline_us is not None
 
     def relax(self) -> None:
         """Expect nothing for now."""
@@ -52,19 +60,19 @@ class Watchdog:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self, due_us: int, delay_us: int) -> None:
+    def _arm(self, due_us: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due_us = due_us
-        self._timer = self._clock.call_later(delay_us, self._fire)
+        left_us = due_us - self._clock.monotonic_us()
+        self._timer = self._clock.call_later(max(0, left_us), self._fire)
 
     def _fire(self) -> None:
         self._timer = None
         if self._deadline_us is None:
             return
-        left_us = self._deadline_us - self._clock.monotonic_us()
-        if left_us > 0:
-            self._arm(self._deadline_us, left_us)
+        if self._deadline_us > self._clock.monotonic_us():
+            self._arm(self._deadline_us)
             return
         self._deadline_us = None
         self._on_late()
@@ -94,7 +102,13 @@ class Interruption:
     def pause(self) -> None:
         """The task does something else for now, which is not to be interrupted."""
         self._waiting = False
-        self._insistence.relax()
+        if self._own:
+            self._insistence.relax()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the task waits for something that may be interrupted."""
+        return self._waiting
 
     def interrupt(self) -> None:
         """Cancel the task if it waits; if it does not, it has to look by itself."""
@@ -173,11 +187,19 @@ class BoundedContext(Generic[T]):
 
 async def wait_within(clock: Clock, task: asyncio.Future[Any], limit_us: int) -> bool:
     """Wait for *task*, at most *limit_us*; whether it is done. It is neither cancelled nor read."""
-    either = asyncio.Event()
-    timer = clock.call_later(limit_us, either.set)
-    task.add_done_callback(lambda _: either.set())
+    if task.done():
+        return True
+    either = asyncio.get_running_loop().create_future()
+
+    def wake(_: object = None) -> None:
+        if not either.done():
+            either.set_result(None)
+
+    timer = clock.call_later(limit_us, wake)
+    task.add_done_callback(wake)
     try:
-        await either.wait()
+        await either
     finally:
         timer.cancel()
+        task.remove_done_callback(wake)
     return task.done()

@@ -254,3 +254,17 @@ def test_the_text_is_what_the_sdk_reads(pieces: list[str | None]) -> None:
     read = [ChatCompletionChunk.model_validate_json(one).choices[0].delta.content for one in wire]
     deltas = [event for event in decode(*wire, DONE) if isinstance(event, TextDelta)]
     assert [one.text for one in deltas] == [text for text in read if text]
+
+
+ODDITIES = [b"", b"{}{}", b"{}\n{}", b'{"choices":[', b"]}", b"1", b"}", b'{"choices":[\n]}', b"{}"]
+
+
+@given(st.lists(st.sampled_from([delta(content="x"), delta(content="y"), *ODDITIES]), min_size=4))
+def test_what_is_read_together_means_what_it_means_apart(payloads: list[bytes]) -> None:
+    together, apart = AnswerDecoder(), AnswerDecoder()
+    events: list[ProviderEvent] = []
+    for one in payloads:
+        if apart.failure is None:
+            events += apart.decode([one])
+    assert together.decode(payloads) == events
+    assert (together.failure is None) == (apart.failure is None)

@@ -7,6 +7,9 @@ from chatnest.domain.errors import Failure, FailureKind, ProviderError
 
 MOST_PENDING_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_DATA = b"data: "
+_EVENT_END = b"\n\n"
+_BETWEEN_PLAIN_EVENTS = _EVENT_END + _DATA
 
 
 class EventDecoder:
@@ -50,9 +53,15 @@ class EventDecoder:
             read = self._with_lf(read)
         events: list[bytes] = []
         if b"\n" in read:
-            *lines, read = self._completed(read).split(b"\n")
-            self._interpret(lines, events)
-        self._keep(read)
+            if self._line:
+                read = self._completed(read)
+            if not self._data:
+                events, read = _plain_events(read)
+            if b"\n" in read:
+                *lines, read = read.split(b"\n")
+                self._interpret(lines, events)
+        if read or self._data:
+            self._keep(read)
         return events
 
     def _completed(self, read: bytes) -> bytes:
@@ -100,3 +109,18 @@ class EventDecoder:
         begun = self._completed(read)
         self._at_start = len(begun) < len(_BOM) and _BOM.startswith(begun)
         return begun if self._at_start else begun.removeprefix(_BOM)
+
+
+def _plain_events(read: bytes) -> tuple[list[bytes], bytes]:
+    """The data of the whole events that *read* begins with, and what follows them.
+
+    Only where each of them is one line of data and nothing else, as most wires have it: then a
+    read is taken apart in one go. Otherwise there are none, and all of *read* follows.
+    """
+    end = read.rfind(_EVENT_END)
+    if end < 0 or not read.startswith(_DATA):
+        return [], read
+    events = read[len(_DATA) : end].split(_BETWEEN_PLAIN_EVENTS)
+    if read.count(b"\n", 0, end) != len(_EVENT_END) * (len(events) - 1):
+        return [], read
+    return events, read[end + len(_EVENT_END) :]

@@ -158,7 +158,8 @@ def _estimate(tokenization: Tokenization, text: str, most: int | None) -> int:
 
 
 def _bound(tokenization: Tokenization, text: str) -> int:
-    return -(-byte_length(text) * tokenization.bound_percent // 100)
+    percent, size = tokenization.bound_percent, byte_length(text)
+    return size if percent == 100 else -(-size * percent // 100)
 
 
 def _digest(text: str) -> bytes:

@@ -111,9 +111,9 @@ class ChatNestEncoder:
     def encode(self, batch: EventBatch) -> bytes:
         """The frames of *batch*, joined; never fails for what is in a text."""
         try:
-            return b"".join(_frames(batch, to_json))
+            return _joined(batch, to_json)
         except UnicodeEncodeError:
-            return b"".join(_frames(batch, to_escaped_json))
+            return _joined(batch, to_escaped_json)
 
 
 class ChatNestDialect:
@@ -150,14 +150,14 @@ class ChatNestDialect:
         return _response(error_problem(error), ())
 
 
-def _frames(batch: EventBatch, encode: Callable[[object], bytes]) -> list[bytes]:
+def _joined(batch: EventBatch, encode: Callable[[object], bytes]) -> bytes:
     frames: list[bytes] = []
     for event in batch:
         if type(event) is TextDelta:
-            frames.append(_TOKEN + encode(event.text) + FRAME_END)
+            frames += (_TOKEN, encode(event.text), FRAME_END)
         else:
             frames.append(_rare_frame(event, encode))
-    return frames
+    return b"".join(frames)
 
 
 def _rare_frame(event: ChatEvent, encode: Callable[[object], bytes]) -> bytes:
