@@ -12,24 +12,21 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from chatnest.adapters.clock import SystemClock
 from chatnest.adapters.providers.connections import Connections
 from chatnest.adapters.providers.error_words import ErrorWords
 from chatnest.adapters.providers.http_session import HttpSession
 from chatnest.adapters.providers.network_errors import broken
 from chatnest.adapters.providers.sdk_endpoint import SdkEndpoint
 from chatnest.adapters.providers.sdk_errors import refused
+from chatnest.adapters.providers.silence_limit import SilenceLimit
 from chatnest.adapters.providers.sse import EventDecoder
 from chatnest.adapters.providers.stream_decoder import StreamDecoder
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import ProviderBatch
 from chatnest.domain.ports import ProviderCall
-from chatnest.domain.watchdog import Watchdog
-from chatnest.domain.windows import US_PER_S
 
 EVENT_STREAM = "text/event-stream"
 
-_CLOCK = SystemClock()
 # Answers that are over, whose connections wait for the end of the body. Beyond it they are closed.
 _MOST_ENDING = 1_000
 # An error's code and type are in the first few hundred.
@@ -52,7 +49,7 @@ class EventStreamClient:
         self._endpoint = endpoint
         self._wire = wire
         self._keep_alive = connections.keep_alive
-        self._longest_silence_us = round(connections.read_timeout_s * US_PER_S)
+        self._longest_silence_s = connections.read_timeout_s
         headers = {**endpoint.headers, "accept": EVENT_STREAM, "accept-encoding": "identity"}
         self._session = HttpSession(endpoint.url, headers, connections)
         self._ending: set[asyncio.Task[None]] = set()
@@ -62,7 +59,7 @@ class EventStreamClient:
         """Open one call; as the port says it."""
         response = await self._open(call)
         decoder = self._wire.answer_decoder()
-        batches = _batches(response, decoder, self._longest_silence_us)
+        batches = _batches(response, decoder, self._longest_silence_s)
         try:
             yield batches
         finally:
@@ -103,23 +100,19 @@ class EventStreamClient:
 
 
 async def _batches(
-    response: aiohttp.ClientResponse, decoder: StreamDecoder, longest_silence_us: int
+    response: aiohttp.ClientResponse, decoder: StreamDecoder, longest_silence_s: float
 ) -> AsyncGenerator[ProviderBatch]:
-    """One batch for each read that completes an event, until the answer ends or fails.
-
-    Silence is watched by a timer that a read need not set anew, as aiohttp's own would be.
-    """
+    """One batch for each read that completes an event, until the answer ends or fails."""
     if not response.headers.get("content-type", "").lower().startswith(EVENT_STREAM):
         raise ProviderError("the answer is no event stream", Failure(FailureKind.MALFORMED))
     cause: Exception | None = None
     events = EventDecoder()
     read = response.content.readany
-    silence = Watchdog(_CLOCK, lambda: response.content.set_exception(TimeoutError()))
-    _take_over_time_limit(response)
+    silence = SilenceLimit(response, longest_silence_s)
+    now = asyncio.get_running_loop().time
     try:
-        silence.expect_within(longest_silence_us)
         while chunk := await read():
-            silence.expect_within(longest_silence_us)
+            silence.heard_at = now()
             if batch := decoder.decode(events.feed(chunk)):
                 yield batch
             if decoder.failure is not None:
@@ -138,11 +131,6 @@ async def _batches(
         raise broken(cause) from cause
     elif decoder.failure is not None:
         raise decoder.failure
-
-
-def _take_over_time_limit(response: aiohttp.ClientResponse) -> None:
-    if response.connection is not None and response.connection.protocol is not None:
-        response.connection.protocol.read_timeout = None
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
