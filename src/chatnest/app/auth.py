@@ -6,6 +6,7 @@ behind a proxy is read from ``X-Forwarded-For`` by the server, only for configur
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
@@ -23,6 +24,8 @@ PrincipalResolver = Callable[[Connection], Principal | Awaitable[Principal]]
 # One IPv6 subscriber has at least a /64 to itself, and may take any of its addresses at any time.
 _SUBSCRIBER_BITS = 64
 _UNKNOWN_ADDRESS = "address:unknown"
+# Anybody has an address: what is remembered of them has an end.
+_REMEMBERED_ADDRESSES = 1_024
 
 
 class UnauthorizedError(ChatNestError):
@@ -124,6 +127,7 @@ class AddressBook:
         return Principal(name, profiles=self._profiles, default_profile=self._default_profile)
 
 
+@lru_cache(maxsize=_REMEMBERED_ADDRESSES)
 def address_id(host: str) -> str:
     """The account of a client address: one for an IPv4 address, one for an IPv6 /64.
 

@@ -17,6 +17,7 @@ request for it. Results must follow their call with only other tool messages bet
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from chatnest.domain.messages import Message, Role
 
@@ -49,8 +50,7 @@ class PromptTooLarge:
     unit: PromptUnit = PromptUnit.TOKENS
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(NamedTuple):
     indexes: tuple[int, ...]
     tokens: int
     messages: int
@@ -77,6 +77,9 @@ def trim(
     """
     if len(weights) != len(messages) or min(weights, default=0) < 0:
         raise ValueError("every message needs one weight that is not negative")
+    total = sum(weights)
+    if total <= token_limit and _stays_whole(messages, max_messages, user_first):
+        return Trimmed(tuple(messages), total, tuple(range(len(messages))))
     units = _units(messages, weights)
     count = sum(unit.messages for unit in units if unit.required)
     tokens = sum(unit.tokens for unit in units if unit.required)
@@ -94,6 +97,20 @@ def trim(
         tokens=sum(unit.tokens for unit in kept),
         kept=indexes,
     )
+
+
+def _stays_whole(messages: Sequence[Message], max_messages: int, user_first: bool) -> bool:
+    """Whether nothing can be lost for the number of its messages, or for what they are.
+
+    So it is with nearly every conversation, and this is the cheapest way to see it. One with tools
+    in it may hold half of an exchange: whether it does, its units tell.
+    """
+    spoken = [message for message in messages if not _is_system(message)]
+    if len(spoken) > max_messages:
+        return False
+    if user_first and spoken and spoken[0].role is not Role.USER:
+        return False
+    return not [said for said in spoken if said.role is Role.TOOL or said.tool_calls]
 
 
 def _first_that_fits(units: Sequence[_Unit], message_room: int, token_room: int) -> int:
@@ -128,12 +145,12 @@ def _unit(
     group: Sequence[int], messages: Sequence[Message], weights: Sequence[int], turn_start: int
 ) -> _Unit:
     is_system = _is_system(messages[group[0]])
-    is_pinned = any(messages[index].pinned for index in group)
+    pinned = [index for index in group if messages[index].pinned]
     return _Unit(
         indexes=tuple(group),
-        tokens=sum(weights[index] for index in group),
+        tokens=sum([weights[index] for index in group]),
         messages=0 if is_system else 1,
-        required=is_system or is_pinned or group[0] >= turn_start,
+        required=is_system or bool(pinned) or group[0] >= turn_start,
     )
 
 
