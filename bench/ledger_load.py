@@ -13,7 +13,7 @@ from chatnest.adapters.clock import SystemClock
 from chatnest.domain.admission import Admission, Admitted, RateRule
 from chatnest.domain.budget import BudgetRule, Demand, Hold, Reserve, Unit
 from chatnest.domain.closing import Settlement
-from chatnest.domain.policy import GLOBAL_SCOPE, ChatPolicy, budget_rules, rate_rules
+from chatnest.domain.policy import GLOBAL_SCOPE, ChatPolicy, RuleBook
 from chatnest.domain.ports import LedgerStore
 from chatnest.domain.profiles import BALANCED
 from chatnest.domain.requests import Principal
@@ -35,7 +35,7 @@ _PROFILE: Final = replace(
     BALANCED, tokens_per_day=PLENTY, requests_per_minute=10**9, concurrent_streams=1_000
 )
 _GLOBAL: Final = BudgetRule(GLOBAL_SCOPE, Unit.TOKENS, Window(Period.DAY), PLENTY)
-_POLICY: Final = ChatPolicy(budgets=(_GLOBAL,))
+_RULES: Final = RuleBook(ChatPolicy(budgets=(_GLOBAL,)))
 
 
 class Ledger(Protocol):
@@ -73,7 +73,7 @@ class StoreLedger:
     def _rules_of(self, caller: str) -> tuple[tuple[BudgetRule, ...], tuple[RateRule, ...]]:
         if caller not in self._rules:
             who = Principal(caller)
-            rules = budget_rules(_POLICY, who, _PROFILE), rate_rules(_POLICY, who, _PROFILE)
+            rules = _RULES.budgets(who, _PROFILE), _RULES.rates(who, _PROFILE)
             self._rules[caller] = rules
         return self._rules[caller]
 

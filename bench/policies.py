@@ -13,7 +13,7 @@ from chatnest.domain.closing import Settlement, settle
 from chatnest.domain.events import TextDelta
 from chatnest.domain.ledger import Change, Rows
 from chatnest.domain.messages import Message, Role
-from chatnest.domain.policy import ChatPolicy, budget_rules, rate_rules
+from chatnest.domain.policy import ChatPolicy, RuleBook
 from chatnest.domain.profiles import BALANCED
 from chatnest.domain.requests import Principal
 from chatnest.domain.steps import Transaction, admit_step
@@ -73,5 +73,6 @@ def _admission(policy: ChatPolicy) -> Admission:
     principal = Principal("user:ada")
     hold = Hold("1.1", "1", principal.id, "balanced", "p", "m", (), 400, NOW, NOW + 1)
     demand = Demand(50, 400, 16, Price(150_000_000, 600_000_000))
-    rules = budget_rules(policy, principal, BALANCED)
-    return Admission(Reserve(hold, demand, rules), rate_rules(policy, principal, BALANCED))
+    rules = RuleBook(policy)
+    reserve = Reserve(hold, demand, rules.budgets(principal, BALANCED))
+    return Admission(reserve, rules.rates(principal, BALANCED))

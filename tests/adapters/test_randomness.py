@@ -1,6 +1,9 @@
 """Identifiers do not collide and fit into a URL; a test's chance is the same in every run."""
 
 import re
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -35,6 +38,44 @@ def test_ids_sort_in_the_order_of_their_making_to_the_millisecond() -> None:
         clock.advance(1_000)
 
     assert ids == sorted(ids)
+
+
+# In a process of its own, because one with threads is warned not to fork.
+FORKING = """
+import os
+from chatnest.adapters.clock import SystemClock
+from chatnest.adapters.randomness import SystemRandomness
+
+source = SystemRandomness(SystemClock())
+source.new_id()  # So that more are there to be given out.
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+print(*[source.new_id()[-20:] for _ in range(50)], flush=True)
+"""
+
+
+def test_a_forked_process_does_not_repeat_its_parent() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=30, check=True
+    )
+    of_child, of_parent = [set(line.split()) for line in done.stdout.splitlines()]
+    assert len(of_child) == len(of_parent) == 50
+    assert not of_child & of_parent
+
+
+def test_threads_do_not_repeat_each_other() -> None:
+    source = SystemRandomness(ManualClock())
+    made: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: made.extend([source.new_id() for _ in range(2_000)]))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == len(made) == 8_000
 
 
 def test_fractions_are_spread_over_zero_to_one() -> None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from chatnest.domain.budget import BudgetRule, Unit
-from chatnest.domain.policy import ChatPolicy, TimeLimits, budget_rules, rate_rules
+from chatnest.domain.policy import ChatPolicy, RuleBook, TimeLimits
 from chatnest.domain.profiles import BALANCED
 from chatnest.domain.rate_limit import Algorithm
 from chatnest.domain.requests import Principal
@@ -19,7 +19,7 @@ ALICE = Principal("user:alice", scopes=("team:red",))
 
 
 def limits(policy: ChatPolicy, principal: Principal = ALICE) -> dict[tuple[str, str, str], object]:
-    rules = budget_rules(policy, principal, BALANCED)
+    rules = RuleBook(policy).budgets(principal, BALANCED)
     return {(rule.scope, str(rule.unit), str(rule.window.period)): rule.limit for rule in rules}
 
 
@@ -66,7 +66,7 @@ def test_a_lease_is_at_least_a_second() -> None:
 
 
 def test_requests_a_minute_are_the_profiles() -> None:
-    (rule,) = rate_rules(ChatPolicy(), ALICE, replace(BALANCED, requests_per_minute=7))
+    (rule,) = RuleBook(ChatPolicy()).rates(ALICE, replace(BALANCED, requests_per_minute=7))
 
     assert (rule.key.scope, rule.quota.limit, rule.quota.period_us) == (
         "user:alice",
@@ -77,7 +77,7 @@ def test_requests_a_minute_are_the_profiles() -> None:
 
 def test_of_two_zones_for_one_account_the_profiles_is_kept_and_the_lower_limit_too() -> None:
     berlin = BudgetRule("principal", Unit.TOKENS, Window(Period.DAY, ZoneInfo("Europe/Berlin")), 5)
-    rules = budget_rules(ChatPolicy(budgets=(berlin,)), ALICE, BALANCED)
+    rules = RuleBook(ChatPolicy(budgets=(berlin,))).budgets(ALICE, BALANCED)
 
     (tokens,) = (rule for rule in rules if rule.unit is Unit.TOKENS)
     assert (tokens.limit, tokens.window.zone) == (5, UTC)
@@ -85,8 +85,38 @@ def test_of_two_zones_for_one_account_the_profiles_is_kept_and_the_lower_limit_t
 
 def test_how_requests_are_counted_is_the_policys() -> None:
     counted = {
-        algorithm: rate_rules(ChatPolicy(rate_algorithm=algorithm), ALICE, BALANCED)[0].quota
+        algorithm: RuleBook(ChatPolicy(rate_algorithm=algorithm)).rates(ALICE, BALANCED)[0].quota
         for algorithm in Algorithm
     }
 
     assert all(quota.algorithm is algorithm for algorithm, quota in counted.items())
+
+
+def test_the_rules_of_a_caller_are_made_once_and_for_nobody_else() -> None:
+    team = BudgetRule("team:red", Unit.REQUESTS, MONTH, 3)
+    book = RuleBook(ChatPolicy(budgets=(team,)))
+    first = book.budgets(ALICE, BALANCED)
+
+    assert book.budgets(Principal("user:alice", scopes=("team:red",)), BALANCED) is first
+    assert book.budgets(ALICE, replace(BALANCED, max_output_tokens=7)) is first
+    assert book.rates(ALICE, BALANCED) is book.rates(ALICE, BALANCED)
+
+    for other in (
+        book.budgets(Principal("user:alice"), BALANCED),
+        book.budgets(Principal("user:bob", scopes=("team:red",)), BALANCED),
+        book.budgets(ALICE, replace(BALANCED, tokens_per_day=7)),
+        book.budgets(ALICE, replace(BALANCED, concurrent_streams=7)),
+    ):
+        assert other != first
+    assert book.rates(Principal("user:bob"), BALANCED) != book.rates(ALICE, BALANCED)
+
+
+def test_callers_without_number_are_not_remembered_without_end() -> None:
+    book = RuleBook(ChatPolicy())
+    first = book.budgets(ALICE, BALANCED)
+    for number in range(5_000):
+        book.budgets(Principal(f"user:{number}"), BALANCED)
+
+    again = book.budgets(ALICE, BALANCED)
+    assert again == first
+    assert again is not first

@@ -18,7 +18,7 @@ from chatnest.domain.events import Started
 from chatnest.domain.ledger import Change, Keys
 from chatnest.domain.messages import Message, Role
 from chatnest.domain.observing import HarmlessObserver
-from chatnest.domain.policy import ChatPolicy, TimeLimits, budget_rules
+from chatnest.domain.policy import ChatPolicy, RuleBook, TimeLimits
 from chatnest.domain.ports import (
     Clock,
     LedgerStore,
@@ -64,6 +64,7 @@ class ChatService:
         self._store = store
         self._prices = prices
         self._policy = policy
+        self._rules = RuleBook(policy)
         harmless = HarmlessObserver(observer)
         self._settler = Settler(store, clock, harmless, _longest(policy.time_limits, routes))
         self._around = Surroundings(self._settler, clock, randomness, harmless)
@@ -110,7 +111,7 @@ class ChatService:
         profile = self._profile(principal, profile_name)
         if isinstance(profile, Refusal):
             raise InvalidRequestError("is not for this caller", field="profile")
-        rules = budget_rules(self._policy, principal, profile)
+        rules = self._rules.budgets(principal, profile)
         now = self._around.clock.now()
         return await self._store.transact(*usage_step(principal.id, profile, rules, now, days))
 
@@ -203,6 +204,7 @@ class ChatService:
             profile,
             self._compose(request, profile),
             self._policy,
+            self._rules,
             self._prices,
             route.time_limits,
         )

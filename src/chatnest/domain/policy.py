@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from enum import StrEnum
+from functools import lru_cache, partial
 
 from chatnest.domain.admission import RateRule
 from chatnest.domain.budget import BudgetRule, Unit
@@ -22,6 +23,10 @@ from chatnest.domain.windows import US_PER_S, Period, Window
 GLOBAL_SCOPE = "global"
 EACH_PRINCIPAL = "principal"
 REQUESTS_QUOTA = "requests"
+
+# Callers are any number, and clients may wish for any limit: what is remembered has an end, of a
+# few megabytes.
+_REMEMBERED = 4_096
 
 
 class UnknownPrice(StrEnum):
@@ -76,35 +81,53 @@ class ChatPolicy:
     circuit: CircuitPolicy = field(default_factory=CircuitPolicy)
 
 
-def budget_rules(
-    policy: ChatPolicy, principal: Principal, profile: Profile
-) -> tuple[BudgetRule, ...]:
-    """Every budget that a call of *principal* under *profile* counts in.
+class RuleBook:
+    """The limits of *policy* for each caller, worked out once: the next request has the same.
 
-    Where two rules would count in one account, the lower limit holds, in the first one's window.
+    They are remembered by what they are made of, which no wish of a client for a shorter answer
+    changes.
     """
+
+    def __init__(self, policy: ChatPolicy) -> None:
+        self._budgets = lru_cache(_REMEMBERED)(partial(_budget_rules, policy))
+        self._rates = lru_cache(_REMEMBERED)(partial(_rate_rules, policy))
+
+    def budgets(self, principal: Principal, profile: Profile) -> tuple[BudgetRule, ...]:
+        """Every budget that a call of *principal* under *profile* counts in.
+
+        Where two rules would count in one account, the lower limit holds, in the first one's
+        window.
+        """
+        scopes = tuple(principal.scopes)
+        return self._budgets(
+            principal.id, scopes, profile.concurrent_streams, profile.tokens_per_day
+        )
+
+    def rates(self, principal: Principal, profile: Profile) -> tuple[RateRule, ...]:
+        """Every quota that a request of *principal* under *profile* takes from."""
+        return self._rates(principal.id, profile.requests_per_minute)
+
+
+def _budget_rules(
+    policy: ChatPolicy, caller: str, scopes: tuple[str, ...], streams: int, tokens_per_day: int
+) -> tuple[BudgetRule, ...]:
     own = (
-        BudgetRule(principal.id, Unit.STREAMS, Window(Period.TOTAL), profile.concurrent_streams),
-        BudgetRule(
-            principal.id, Unit.TOKENS, Window(Period.DAY, policy.day_zone), profile.tokens_per_day
-        ),
+        BudgetRule(caller, Unit.STREAMS, Window(Period.TOTAL), streams),
+        BudgetRule(caller, Unit.TOKENS, Window(Period.DAY, policy.day_zone), tokens_per_day),
     )
-    configured = (_for_principal(rule, principal) for rule in policy.budgets)
+    configured = (_for_caller(rule, caller, scopes) for rule in policy.budgets)
     return _merged((*own, *(rule for rule in configured if rule is not None)))
 
 
-def rate_rules(policy: ChatPolicy, principal: Principal, profile: Profile) -> tuple[RateRule, ...]:
-    """Every quota that a request of *principal* under *profile* takes from."""
-    per_minute = Quota(profile.requests_per_minute, 60 * US_PER_S, algorithm=policy.rate_algorithm)
-    return (RateRule(RateKey(principal.id, REQUESTS_QUOTA), per_minute),)
+def _rate_rules(policy: ChatPolicy, caller: str, per_minute: int) -> tuple[RateRule, ...]:
+    quota = Quota(per_minute, 60 * US_PER_S, algorithm=policy.rate_algorithm)
+    return (RateRule(RateKey(caller, REQUESTS_QUOTA), quota),)
 
 
-def _for_principal(rule: BudgetRule, principal: Principal) -> BudgetRule | None:
-    if rule.scope == GLOBAL_SCOPE or rule.scope == principal.id or rule.scope in principal.scopes:
+def _for_caller(rule: BudgetRule, caller: str, scopes: tuple[str, ...]) -> BudgetRule | None:
+    if rule.scope in (GLOBAL_SCOPE, caller, *scopes):
         return rule
-    if rule.scope == EACH_PRINCIPAL:
-        return replace(rule, scope=principal.id)
-    return None
+    return replace(rule, scope=caller) if rule.scope == EACH_PRINCIPAL else None
 
 
 def _merged(rules: Iterable[BudgetRule]) -> tuple[BudgetRule, ...]:

@@ -15,7 +15,7 @@ from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.events import Started
 from chatnest.domain.live_target import LiveTarget
 from chatnest.domain.messages import Message
-from chatnest.domain.policy import ChatPolicy, TimeLimits, UnknownPrice, budget_rules, rate_rules
+from chatnest.domain.policy import ChatPolicy, RuleBook, TimeLimits, UnknownPrice
 from chatnest.domain.ports import PriceBook, ProviderCall
 from chatnest.domain.profiles import Profile
 from chatnest.domain.prompt import Asked, Prompt
@@ -66,6 +66,7 @@ class Preparation:
     profile: Profile
     messages: Sequence[Message]
     policy: ChatPolicy
+    rules: RuleBook
     prices: PriceBook
     time_limits: TimeLimits
     _terms: dict[LiveTarget, Terms] = field(
@@ -118,7 +119,7 @@ class Preparation:
             price=terms.price,
         )
         reserve = Reserve(self._hold(live, prompt.output_cap, number, now), demand, terms.rules)
-        rates = rate_rules(self.policy, self.principal, self.profile)
+        rates = self.rules.rates(self.principal, self.profile)
         return Prepared(live, prompt, sent, Admission(reserve, rates))
 
     def call(self, prepared: Prepared, output_cap: int) -> ProviderCall:
@@ -173,7 +174,7 @@ class Preparation:
         return terms
 
     def _rules(self, price: Price | None) -> tuple[BudgetRule, ...] | None:
-        rules = budget_rules(self.policy, self.principal, self.profile)
+        rules = self.rules.budgets(self.principal, self.profile)
         if price is not None:
             return rules
         unpriced = tuple(rule for rule in rules if rule.unit is not Unit.NANO_USD)

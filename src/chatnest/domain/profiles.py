@@ -92,6 +92,7 @@ class Wishes:
     tokens_per_request: int | None = None
 
 
+_NO_WISHES = Wishes()
 CONSTRAINED = Profile("constrained", 150, 4, 0.5, 30_000, 2_048, 15)
 BALANCED = Profile("balanced", 400, 6, 0.7, 70_000, 2_048, 30)
 EXPANDED = Profile("expanded", 3_000, 12, 0.8, 200_000, 12_000, 60)
@@ -118,8 +119,11 @@ class Profiles:
     default: str = BALANCED.name
     aliases: Mapping[str, str] = field(default_factory=lambda: LEGACY_ALIASES)
     caps: HardCaps = field(default_factory=HardCaps)
+    _capped: Mapping[str, Profile] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        capped = {name: cap(profile, self.caps) for name, profile in self.by_name.items()}
+        object.__setattr__(self, "_capped", capped)
         for name, profile in self.by_name.items():
             if name != profile.name:
                 raise ValueError(f"the profile {profile.name!r} is kept under the name {name!r}")
@@ -133,8 +137,7 @@ class Profiles:
 
     def get(self, name: str) -> Profile | None:
         """The profile called *name*, under the hard caps; None where there is none."""
-        profile = self.by_name.get(self.canonical(name))
-        return None if profile is None else cap(profile, self.caps)
+        return self._capped.get(self.canonical(name))
 
 
 def cap(profile: Profile, caps: HardCaps) -> Profile:
@@ -160,6 +163,8 @@ def lower(profile: Profile, wishes: Wishes) -> Profile:
     Raises:
         ValueError: a wish is less than one, or its temperature is negative or not a number.
     """
+    if wishes == _NO_WISHES and profile.min_output_tokens <= profile.max_output_tokens:
+        return profile  # as most are that clients ask under: to copy one would be dear
     max_output_tokens = _lower_of(profile.max_output_tokens, wishes.max_output_tokens)
     return replace(
         profile,

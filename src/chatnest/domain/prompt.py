@@ -77,22 +77,21 @@ class PromptFitter:
 
     async def fit(self, asked: Asked, profile: Profile) -> Prompt | PromptTooLarge:
         """Trim *asked* to *profile* and the context window, counting only where it matters."""
-        fixed = self._fixed_bound(asked)
-        bounds = self._bounds(asked.messages)
-        bounded = self._fitted(asked, bounds, fixed, profile, counted=False)
-        if isinstance(bounded, Prompt) and self._lost_nothing(bounded, asked, profile):
+        newest = self._newest(asked, profile)
+        if isinstance(newest, PromptTooLarge):
+            return newest
+        fixed, bounds = self._fixed_bound(newest), self._bounds(newest.messages)
+        bounded = self._fitted(newest, bounds, fixed, profile, counted=False)
+        if isinstance(bounded, Prompt) and _lost_nothing(bounded, newest, profile):
             return bounded
-        return await self.fit_counted(asked, profile)
+        return await self._fit_counted(newest, profile)
 
     async def fit_counted(self, asked: Asked, profile: Profile) -> Prompt | PromptTooLarge:
         """The same, by the tokenizer's count of every message that could be kept."""
-        newest = self._newest(asked.messages, profile)
-        candidates = asked if newest is None else replace(asked, messages=newest)
-        room = min(profile.tokens_per_request, self._window)
-        fixed = await self._fixed_count(asked, room)
-        counts = [await self._count(message, room) for message in candidates.messages]
-        weights = [raised(self._input, count) for count in counts]
-        return self._fitted(candidates, weights, raised(self._input, fixed), profile, counted=True)
+        newest = self._newest(asked, profile)
+        if isinstance(newest, PromptTooLarge):
+            return newest
+        return await self._fit_counted(newest, profile)
 
     async def count(self, asked: Asked) -> int:
         """The tokens of a prompt that was sent, by the tokenizer and by what it has learnt."""
@@ -134,19 +133,25 @@ class PromptFitter:
         self._calls += 1
         return self._calls <= SLOWEST or self._calls % _LEARN_FROM_EVERY == 0
 
+    async def _fit_counted(self, newest: Asked, profile: Profile) -> Prompt | PromptTooLarge:
+        room = min(profile.tokens_per_request, self._window)
+        fixed = await self._fixed_count(newest, room)
+        counts = [await self._count(message, room) for message in newest.messages]
+        weights = [raised(self._input, count) for count in counts]
+        return self._fitted(newest, weights, raised(self._input, fixed), profile, counted=True)
+
     async def _counted(self, asked: Asked) -> int:
         weights = [await self._count(message) for message in asked.messages]
         return sum(weights) + await self._fixed_count(asked)
 
-    def _lost_nothing(self, prompt: Prompt, asked: Asked, profile: Profile) -> bool:
-        """Whether a finer count could neither keep more messages nor leave a larger cap."""
-        full_cap = prompt.output_cap == profile.max_output_tokens
-        return full_cap and prompt.messages == self._newest(asked.messages, profile)
-
-    def _newest(self, messages: Sequence[Message], profile: Profile) -> tuple[Message, ...] | None:
-        """What the message limit alone would keep; None where it cannot be met."""
+    def _newest(self, asked: Asked, profile: Profile) -> Asked | PromptTooLarge:
+        """What the message limit alone would keep of *asked*: no other limit keeps more."""
+        messages = asked.messages
         kept = self._trim(messages, [0] * len(messages), profile, token_limit=0)
-        return kept.messages if isinstance(kept, Trimmed) else None
+        if isinstance(kept, PromptTooLarge):
+            return kept
+        is_whole = len(kept.messages) == len(messages)
+        return asked if is_whole else replace(asked, messages=kept.messages)
 
     def _fitted(
         self,
@@ -203,6 +208,12 @@ class PromptFitter:
         count, model = self._counter.count, self._model
         counts = [await count(model, text, most=most) for text in asked.fixed_texts]
         return sum(counts) + _fixed(asked.tools, self._counter.overhead(self._model))
+
+
+def _lost_nothing(prompt: Prompt, asked: Asked, profile: Profile) -> bool:
+    """Whether a finer count could neither keep more of *asked* nor leave a larger cap."""
+    full_cap = prompt.output_cap == profile.max_output_tokens
+    return full_cap and len(prompt.messages) == len(asked.messages)
 
 
 def _fixed(tools: Sequence[Tool], overhead: TokenOverhead) -> int:

@@ -17,8 +17,12 @@ request for it. Results must follow their call with only other tool messages bet
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from chatnest.domain.messages import Message, Role
+
+# To look a member up by its name takes longer than all else that is asked of most messages.
+_SYSTEM, _USER, _ASSISTANT, _TOOL = Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL
 
 
 class PromptUnit(StrEnum):
@@ -49,8 +53,7 @@ class PromptTooLarge:
     unit: PromptUnit = PromptUnit.TOKENS
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(NamedTuple):
     indexes: tuple[int, ...]
     tokens: int
     messages: int
@@ -77,6 +80,9 @@ def trim(
     """
     if len(weights) != len(messages) or min(weights, default=0) < 0:
         raise ValueError("every message needs one weight that is not negative")
+    total = sum(weights)
+    if total <= token_limit and _stays_whole(messages, max_messages, user_first):
+        return Trimmed(tuple(messages), total, tuple(range(len(messages))))
     units = _units(messages, weights)
     count = sum(unit.messages for unit in units if unit.required)
     tokens = sum(unit.tokens for unit in units if unit.required)
@@ -96,6 +102,20 @@ def trim(
     )
 
 
+def _stays_whole(messages: Sequence[Message], max_messages: int, user_first: bool) -> bool:
+    """Whether nothing can be lost for the number of its messages, or for what they are.
+
+    So it is with nearly every conversation, and this is the cheapest way to see it. One with tools
+    in it may hold half of an exchange: whether it does, its units tell.
+    """
+    spoken = [message for message in messages if message.role is not _SYSTEM]
+    if len(spoken) > max_messages:
+        return False
+    if user_first and spoken and spoken[0].role is not _USER:
+        return False
+    return not [said for said in spoken if said.role is _TOOL or said.tool_calls]
+
+
 def _first_that_fits(units: Sequence[_Unit], message_room: int, token_room: int) -> int:
     """Where the run of units begins whose optional ones fit beside all of the required."""
     for position in reversed(range(len(units))):
@@ -113,7 +133,7 @@ def _from_first_user(units: list[_Unit], messages: Sequence[Message]) -> list[_U
     """*units* without the optional ones before the first that is a user's, or is required."""
     for position, unit in enumerate(units):
         said = messages[unit.indexes[0]]
-        if not _is_system(said) and (unit.required or said.role is Role.USER):
+        if said.role is not _SYSTEM and (unit.required or said.role is _USER):
             return [one for one in units[:position] if one.required] + units[position:]
     return [unit for unit in units if unit.required]
 
@@ -121,20 +141,19 @@ def _from_first_user(units: list[_Unit], messages: Sequence[Message]) -> list[_U
 def _units(messages: Sequence[Message], weights: Sequence[int]) -> list[_Unit]:
     groups = list(_complete_groups(messages))
     turn_start = _last_turn_start(messages, groups)
-    return [_unit(group, messages, weights, turn_start) for group in groups]
-
-
-def _unit(
-    group: Sequence[int], messages: Sequence[Message], weights: Sequence[int], turn_start: int
-) -> _Unit:
-    is_system = _is_system(messages[group[0]])
-    is_pinned = any(messages[index].pinned for index in group)
-    return _Unit(
-        indexes=tuple(group),
-        tokens=sum(weights[index] for index in group),
-        messages=0 if is_system else 1,
-        required=is_system or is_pinned or group[0] >= turn_start,
-    )
+    system = {index for index, message in enumerate(messages) if message.role is _SYSTEM}
+    required = {index for index, message in enumerate(messages) if message.pinned} | system
+    required.update(range(turn_start, len(messages)))
+    weight = weights.__getitem__
+    return [
+        _Unit(
+            tuple(group),
+            sum(map(weight, group)),
+            0 if group[0] in system else 1,
+            not required.isdisjoint(group),
+        )
+        for group in groups
+    ]
 
 
 def _complete_groups(messages: Sequence[Message]) -> Iterator[list[int]]:
@@ -142,27 +161,23 @@ def _complete_groups(messages: Sequence[Message]) -> Iterator[list[int]]:
     group: list[int] = []
     unanswered: set[str] = set()
     for index, message in enumerate(messages):
-        if message.role is Role.TOOL:
+        if message.role is _TOOL:
             if message.tool_call_id in unanswered:
                 unanswered.remove(message.tool_call_id)
                 group.append(index)
             continue
         if group and not unanswered:
             yield group
-        group, unanswered = [index], _calls(message)
+        group, unanswered = [index], _calls(message) if message.tool_calls else set()
     if group and not unanswered:
         yield group
 
 
 def _last_turn_start(messages: Sequence[Message], groups: Sequence[Sequence[int]]) -> int:
-    spoken = [group[0] for group in groups if not _is_system(messages[group[0]])]
-    asked = [index for index in spoken if messages[index].role is Role.USER]
+    spoken = [group[0] for group in groups if messages[group[0]].role is not _SYSTEM]
+    asked = [index for index in spoken if messages[index].role is _USER]
     return (asked or spoken or [len(messages)])[-1]
 
 
 def _calls(message: Message) -> set[str]:
-    return {call.id for call in message.tool_calls} if message.role is Role.ASSISTANT else set()
-
-
-def _is_system(message: Message) -> bool:
-    return message.role is Role.SYSTEM
+    return {call.id for call in message.tool_calls} if message.role is _ASSISTANT else set()

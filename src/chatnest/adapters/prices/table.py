@@ -1,7 +1,8 @@
 """The book of prices: what is published, what is configured over it, what stands in for none."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from chatnest.adapters.prices.published import PUBLISHED_PRICES, PublishedPrices
@@ -13,6 +14,9 @@ PricedModel = tuple[str, str]
 
 FREE_PROVIDERS = frozenset({"local", "scripted"})
 """Providers that bill nobody, whatever the model is called."""
+
+# Names come from anywhere: what is remembered of them has an end.
+_REMEMBERED_QUOTES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,10 @@ class PriceTable:
     overrides: Mapping[PricedModel, Price] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     fallback: PricedModel | None = None
+    _quotes: Callable[[str, str], Quote] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_quotes", lru_cache(_REMEMBERED_QUOTES)(self._quote))
 
     @property
     def version(self) -> str:
@@ -55,10 +63,13 @@ class PriceTable:
 
     def price(self, provider: str, model: str) -> Price | None:
         """The price of *model* at *provider*; None is unknown, which is not zero."""
-        return self.lookup(provider, model).price
+        return self._quotes(provider, model).price
 
     def lookup(self, provider: str, model: str) -> Quote:
         """The price of *model* at *provider*, and where it is from."""
+        return self._quotes(provider, model)
+
+    def _quote(self, provider: str, model: str) -> Quote:
         own = self.own(provider, model)
         if own.price is not None or self.fallback is None:
             return own

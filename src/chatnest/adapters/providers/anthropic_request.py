@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -81,6 +82,9 @@ COSTLY_FIELDS = frozenset(
 
 _NEVER_PASSED_ON = CALL_FIELDS | COSTLY_FIELDS
 
+# Models are few and configured; what is remembered of them has an end all the same.
+_REMEMBERED_MODELS = 256
+
 # A cache that is kept for an hour costs twice the input's price to write; the write price of a
 # model, which its holds are made by, is that of five minutes.
 _PAID_CACHE_TTLS = (None, "5m")
@@ -105,6 +109,7 @@ def request_body(call: ProviderCall) -> bytes:
         raise refused("the request cannot be written as JSON") from error
 
 
+@lru_cache(maxsize=_REMEMBERED_MODELS)
 def family_of(model: str) -> ModelFamily:
     """The first of :data:`MODEL_FAMILIES` that *model* belongs to."""
     return next(family for family in MODEL_FAMILIES if family.pattern.match(model))

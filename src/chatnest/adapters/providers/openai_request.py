@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -70,6 +71,9 @@ COSTLY_FIELDS = frozenset(
 
 _NEVER_PASSED_ON = CALL_FIELDS | COSTLY_FIELDS
 
+# Models are few and configured; what is remembered of them has an end all the same.
+_REMEMBERED_MODELS = 256
+
 # Checks that a tool's parameters are one JSON object, which cannot end early and say more.
 _OBJECTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -87,6 +91,7 @@ def request_body(call: ProviderCall, server: ServerQuirks = COMPATIBLE) -> bytes
         raise _unsendable("the request cannot be written as JSON") from error
 
 
+@lru_cache(maxsize=_REMEMBERED_MODELS)
 def family_of(model: str) -> ModelFamily:
     """The first of :data:`MODEL_FAMILIES` that *model* belongs to."""
     return next(family for family in MODEL_FAMILIES if family.pattern.match(model))

@@ -69,7 +69,7 @@ def inner_path(path: str, name: str) -> str:
 
 
 def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
-    if len(pairs) < 2 or len({name for name, _ in pairs}) == len(pairs):
+    if len(dict(pairs)) == len(pairs):
         return
     ((repeated, _),) = Counter(name for name, _ in pairs).most_common(1)
     plain = repeated if _PLAIN_NAME.fullmatch(repeated) else None

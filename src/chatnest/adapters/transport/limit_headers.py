@@ -4,10 +4,9 @@ One item for each limit that has a number: ``q`` its size, ``w`` its window, ``r
 ``t`` when it is whole again; windows and times in seconds.
 """
 
-import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 
 from chatnest.adapters.transport.wire import Headers
 from chatnest.domain.admission import RateStatus, rule_name
@@ -18,42 +17,25 @@ from chatnest.domain.windows import US_PER_S
 _LARGEST_INTEGER = 10**15 - 1
 _UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]")
 
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    name: str
-    limit: int
-    remaining: int
-    window_us: int | None
-    reset_after_us: int | None
-
-    @property
-    def policy(self) -> str:
-        return self._named("q", self.limit, "w", self.window_us)
-
-    @property
-    def state(self) -> str:
-        return self._named("r", self.remaining, "t", self.reset_after_us)
-
-    def _named(self, key: str, count: int, time_key: str, time_us: int | None) -> str:
-        time = "" if time_us is None else f";{time_key}={ceil_s(time_us)}"
-        name = _UNPRINTABLE.sub("_", self.name)
-        return f'"{name}";{key}={min(count, _LARGEST_INTEGER)}{time}'
+# Of limits there are few, but a client may wish for any number: what is remembered has an end.
+_REMEMBERED = 1_024
 
 
 def limit_headers(rates: Iterable[RateStatus], balances: Iterable[Balance], now: int) -> Headers:
     """Both headers for what a decision at *now* left; none where nothing is limited."""
-    items = [_rate_item(status) for status in rates]
-    for balance in _binding(balances):
-        item = _balance_item(balance, now)
-        if item is not None:
-            items.append(item)
-    if not items:
+    policies: list[str] = []
+    states: list[str] = []
+    for status in rates:
+        quota = status.rule.quota
+        policies.append(_policy(status.rule.key.name, quota.limit, quota.period_us))
+        states.append(_state(status.rule.key.name, status.remaining, status.reset_after_us))
+    for name, (remaining, balance) in _binding(balances).items():
+        resets_at = balance.resets_at
+        policies.append(_policy(name, balance.rule.limit or 0, _window_us(balance)))
+        states.append(_state(name, remaining, None if resets_at is None else resets_at - now))
+    if not policies:
         return ()
-    return (
-        ("ratelimit-policy", ", ".join([item.policy for item in items])),
-        ("ratelimit", ", ".join([item.state for item in items])),
-    )
+    return (("ratelimit-policy", ", ".join(policies)), ("ratelimit", ", ".join(states)))
 
 
 def ceil_s(duration_us: int) -> int:
@@ -61,43 +43,42 @@ def ceil_s(duration_us: int) -> int:
     return max(0, -(-duration_us // US_PER_S))
 
 
-def _binding(balances: Iterable[Balance]) -> tuple[Balance, ...]:
-    """Of the balances that share a public name, the one with the least left.
+def _binding(balances: Iterable[Balance]) -> dict[str, tuple[int, Balance]]:
+    """Of the limited balances that share a public name, the one with the least left, and how much.
 
     The scope is no part of the name, so a caller's own budget and one that it shares can have
     the same: what counts for the caller is which of them ends first.
     """
-    least: dict[str, Balance] = {}
+    least: dict[str, tuple[int, Balance]] = {}
     for balance in balances:
+        remaining = balance.remaining
+        if remaining is None:
+            continue
         name = rule_name(balance.rule)
         known = least.get(name)
-        if known is None or _left(balance) < _left(known):
-            least[name] = balance
-    return tuple(least.values())
+        if known is None or remaining < known[0]:
+            least[name] = remaining, balance
+    return least
 
 
-def _left(balance: Balance) -> float:
-    return math.inf if balance.remaining is None else balance.remaining
-
-
-def _rate_item(status: RateStatus) -> _Item:
-    quota = status.rule.quota
-    return _Item(
-        status.rule.key.name,
-        quota.limit,
-        status.remaining,
-        quota.period_us,
-        status.reset_after_us,
-    )
-
-
-def _balance_item(balance: Balance, now: int) -> _Item | None:
-    limit, remaining, resets_at = balance.rule.limit, balance.remaining, balance.resets_at
-    if limit is None or remaining is None:
+def _window_us(balance: Balance) -> int | None:
+    if balance.resets_at is None:
         return None
-    name = rule_name(balance.rule)
-    if resets_at is None:
-        return _Item(name, limit, remaining, None, None)
     # A month, or a day on which clocks change, has no length of its own: measure this one.
-    span = balance.rule.window.span_at(resets_at - 1)
-    return _Item(name, limit, remaining, resets_at - span.start, resets_at - now)
+    return balance.resets_at - balance.rule.window.span_at(balance.resets_at - 1).start
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _policy(name: str, limit: int, window_us: int | None) -> str:
+    window = "" if window_us is None else f";w={ceil_s(window_us)}"
+    return f"{_quoted(name)};q={min(limit, _LARGEST_INTEGER)}{window}"
+
+
+def _state(name: str, remaining: int, reset_after_us: int | None) -> str:
+    reset = "" if reset_after_us is None else f";t={ceil_s(reset_after_us)}"
+    return f"{_quoted(name)};r={min(remaining, _LARGEST_INTEGER)}{reset}"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _quoted(name: str) -> str:
+    return f'"{_UNPRINTABLE.sub("_", name)}"'

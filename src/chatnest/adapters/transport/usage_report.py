@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -114,6 +115,10 @@ def _day_report(usage: DayUsage) -> DayReport:
     return DayReport(usage.day, tuple(limits))
 
 
+# The ends of windows: for a while every request has the same ones.
+_moment = lru_cache(maxsize=256)(to_datetime)
+
+
 def _limit_report(balance: Balance) -> LimitReport:
     return LimitReport(
         name=rule_name(balance.rule),
@@ -122,5 +127,5 @@ def _limit_report(balance: Balance) -> LimitReport:
         used=balance.settled,
         held=balance.held,
         remaining=balance.remaining,
-        resets_at=None if balance.resets_at is None else to_datetime(balance.resets_at),
+        resets_at=None if balance.resets_at is None else _moment(balance.resets_at),
     )
