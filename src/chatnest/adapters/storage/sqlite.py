@@ -21,7 +21,7 @@ from chatnest.adapters.storage.sqlite_file import LedgerFile
 from chatnest.adapters.storage.sqlite_link import SqliteLink
 from chatnest.adapters.storage.sqlite_reads import closed_holds, due_holds, pages
 from chatnest.adapters.storage.sqlite_rows import load, write
-from chatnest.adapters.storage.sqlite_schema import writing
+from chatnest.adapters.storage.sqlite_schema import in_transaction
 from chatnest.domain.budget import Hold
 from chatnest.domain.ledger import Keys, LedgerPage, Step, checked
 from chatnest.domain.ports import Clock
@@ -99,8 +99,10 @@ class SqliteEngine:
 
 
 def _transact(database: apsw.Connection, keys: Keys, step: Step[T]) -> T:
-    with writing(database):
+    def work() -> T:
         stored = load(database, keys)
         change = checked(keys, step(stored))
         write(database, stored.holds, change)
-    return change.result
+        return change.result
+
+    return in_transaction(database, work)

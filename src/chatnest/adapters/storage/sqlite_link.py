@@ -63,12 +63,13 @@ class SqliteLink:
 
     def _work(self, work: Callable[[apsw.Connection], T]) -> T:
         self._file.require_in_place()
-        with self._file.in_plain_words():
-            database = self._current()
-            try:
-                return work(database)
-            except apsw.Error:
-                self._drop()
+        database = self._current()
+        try:
+            return work(database)
+        except apsw.Error:
+            self._drop()
+            # Entered here alone: it takes longer than a row, and nearly no work fails.
+            with self._file.in_plain_words():
                 raise
 
     def _current(self) -> apsw.Connection:

@@ -6,12 +6,16 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from chatnest.adapters.storage.sqlite_rows import ACCOUNT_JSON, HOLD_JSON
+from chatnest.adapters.storage.sqlite_statements import HOLD_JSON
 from chatnest.domain.budget import Account, Hold
 from chatnest.domain.ledger import LedgerPage
 
 # Read in about five milliseconds, and decoded in one: nobody notices a page.
 _PAGE: Final = 500
+
+_ACCOUNT_JSON: Final = """json_object(
+    'key', json_object('scope', scope, 'unit', unit, 'period', period, 'start', start_us),
+    'limit', "limit", 'settled', settled, 'held', held, 'carried', carried)"""
 
 _DUE: Final = f"""
 SELECT json_group_array({HOLD_JSON}) FROM (
@@ -24,7 +28,7 @@ SELECT json_group_array({HOLD_JSON}) FROM (
 """
 
 _ACCOUNT_PAGE: Final = f"""
-SELECT json_group_array({ACCOUNT_JSON}) FROM (
+SELECT json_group_array({_ACCOUNT_JSON}) FROM (
     SELECT * FROM accounts WHERE (scope, unit, period, start_us) > (?, ?, ?, ?)
     ORDER BY scope, unit, period, start_us LIMIT {_PAGE})
 """

@@ -4,15 +4,16 @@ They are made to be read by people too: ``sqlite3 ledger.db 'SELECT * FROM calls
 integers, in microseconds since the Unix epoch; the views show them as text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import apsw
 
 from chatnest.adapters.storage.schema import migrations_to_run
 from chatnest.domain.errors import ConfigurationError
+
+T = TypeVar("T")
 
 # "Nest" in ASCII: how ``file`` and everybody else can tell a ledger from other SQLite files.
 APPLICATION_ID: Final = 0x4E657374
@@ -115,22 +116,22 @@ MIGRATIONS: Final[Migrations] = MappingProxyType(
 )
 
 
-@contextmanager
-def writing(database: apsw.Connection) -> Iterator[None]:
-    """One transaction, in which no other connection writes.
+def in_transaction(database: apsw.Connection, work: Callable[[], T]) -> T:
+    """What *work* returns; no other connection writes meanwhile, and what it raises undoes it.
 
     In statements of its own: what ``with database`` sends keeps the interpreter locked, and then
     the thread that it waits for could not end its transaction.
     """
     database.execute("BEGIN IMMEDIATE")
     try:
-        yield
+        result = work()
         database.execute("COMMIT")
     except BaseException:
         # An error may have ended the transaction already.
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+    return result
 
 
 def bring_forward(database: apsw.Connection, migrations: Migrations = MIGRATIONS) -> None:
@@ -142,13 +143,16 @@ def bring_forward(database: apsw.Connection, migrations: Migrations = MIGRATIONS
     """
     if not _missing(database, migrations):
         return
-    with writing(database):
-        # Another process may have done it while this one waited for its turn.
-        for version in _missing(database, migrations):
-            for statement in migrations[version]:
-                database.execute(statement)
-            database.execute(f"PRAGMA user_version = {version}")
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    in_transaction(database, lambda: _run_missing(database, migrations))
+
+
+def _run_missing(database: apsw.Connection, migrations: Migrations) -> None:
+    # Another process may have done it while this one waited for its turn.
+    for version in _missing(database, migrations):
+        for statement in migrations[version]:
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {version}")
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _missing(database: apsw.Connection, migrations: Migrations) -> range:
