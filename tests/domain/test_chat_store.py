@@ -67,7 +67,7 @@ async def test_a_settlement_that_the_store_does_not_take_is_sent_again_until_it_
     events = await collecting
     store.down = False
 
-    assert [type(event) for event in events[1:]] == [Finished]
+    assert [type(event) for event in events[1:]] == [UsageReported, Finished]
     assert world.witness.unsettled == ["id-1.1"]
     assert await world.tokens() == (0, HOLD)
     await world.clock.run_for(60 * US_PER_S)
@@ -91,16 +91,27 @@ async def test_a_settlement_that_the_store_never_takes_leaves_the_hold_to_expire
     assert await world.tokens() == (HOLD, 0)
 
 
-async def test_a_slow_store_does_not_hold_the_last_event_back_for_ever() -> None:
+async def test_the_last_event_does_not_wait_for_the_store() -> None:
     world, store = stubborn_world()
     answer = await world.answer("x")
     world.provider.script.append((TextDelta("hi"), Finished(FinishReason.STOP)))
     store.gate.clear()
-    collecting = asyncio.create_task(collect(answer))
-    await world.clock.run_for(2 * US_PER_S)
-    events = await asyncio.wait_for(collecting, 5)
+    events = [event async for batch in answer for event in batch]
+    assert [type(event) for event in events[1:]] == [TextDelta, UsageReported, Finished]
+    closing = asyncio.create_task(answer.aclose())
+    await turns()
+    assert not closing.done()
     store.gate.set()
-    await answer.aclose()
+    await closing
 
-    assert [type(event) for event in events[1:]] == [TextDelta, Finished]
     assert await world.tokens() == (1 + 2 + 3 + 1, 0)
+
+
+async def test_a_slow_store_does_not_keep_who_leaves_for_ever() -> None:
+    world, store = stubborn_world()
+    answer = await world.answer("x")
+    store.gate.clear()
+    closing = asyncio.create_task(answer.aclose())
+    await world.clock.run_for(2 * US_PER_S)
+    await asyncio.wait_for(closing, 5)
+    store.gate.set()

@@ -16,6 +16,7 @@ from chatnest.domain.routes import Route, Target
 from chatnest.domain.tools import Tool
 from chatnest.domain.usage import Price
 from chatnest.domain.windows import US_PER_S
+from chatnest.testing.clock import ManualClock
 from tests.domain.chat_world import (
     ALICE,
     PATIENT,
@@ -27,6 +28,7 @@ from tests.domain.chat_world import (
     request,
     turns,
 )
+from tests.domain.stubborn_store import StubbornStore
 from tests.domain.two_worlds import BUSY, TwoWorlds
 
 
@@ -69,15 +71,18 @@ async def test_who_waits_is_served_when_a_place_is_left() -> None:
 
 @pytest.mark.parametrize("ending", ["refused", "cancelled"])
 async def test_a_chat_that_is_not_admitted_leaves_its_place(ending: str) -> None:
-    world = TwoWorlds(limited(1) if ending == "refused" else PATIENT, most=1)
+    store = StubbornStore(ManualClock())
+    world = TwoWorlds(limited(1) if ending == "refused" else PATIENT, most=1, store=store)
     for _ in range(3):
         if ending == "refused":
             assert isinstance(await world.open("one two three"), Refusal)
         else:
+            store.gate.clear()
             opening = asyncio.create_task(world.open("one two three"))
-            await asyncio.sleep(0)
+            await turns()
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
+            store.gate.set()
             await turns()
     free = TwoWorlds(most=1)
     assert isinstance(await free.open("one"), Answer)

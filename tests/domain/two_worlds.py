@@ -5,6 +5,7 @@ from chatnest.domain.capabilities import Capabilities
 from chatnest.domain.errors import Failure, FailureKind
 from chatnest.domain.events import Finished, FinishReason, TextDelta, UsageReported
 from chatnest.domain.policy import ChatPolicy
+from chatnest.domain.ports import LedgerStore
 from chatnest.domain.routes import Route, Target
 from chatnest.domain.usage import TokenUsage
 from chatnest.domain.windows import US_PER_S
@@ -24,6 +25,7 @@ class TwoWorlds(World):
         most: int | None = None,
         window: int | None = None,
         first: Capabilities | None = None,
+        store: LedgerStore | None = None,
     ) -> None:
         self.first, self.second = PuppetProvider("first"), PuppetProvider("second")
         if first is not None:
@@ -32,7 +34,7 @@ class TwoWorlds(World):
             Target(self.first, "small", window, most, US_PER_S),
             Target(self.second, "large", None, most, US_PER_S),
         )
-        super().__init__(policy=policy, routes=[Route("both", targets)])
+        super().__init__(policy=policy, routes=[Route("both", targets)], store=store)
 
     async def journal(self) -> list[tuple[str, str | None, HoldState]]:
         """Who was called, how it ended, and what became of its hold; in order."""

@@ -7,11 +7,12 @@ is released.
 
 from chatnest.domain.admission import Admitted
 from chatnest.domain.attempt import Attempt
-from chatnest.domain.budget import Balance, balances
+from chatnest.domain.budget import Balance, Hold
 from chatnest.domain.call import CallPlan, Surroundings
-from chatnest.domain.closing import Closed, Settlement
+from chatnest.domain.closing import Closed, Settlement, cost_of
 from chatnest.domain.errors import Failure
 from chatnest.domain.events import FinishReason, UsageReported
+from chatnest.domain.foreseen import balances_after
 from chatnest.domain.live_target import Entry
 from chatnest.domain.ports import CallReport
 from chatnest.domain.preparing import Prepared
@@ -23,41 +24,64 @@ class CallAccount:
     """Closes the holds of one request's attempts, each exactly once."""
 
     def __init__(self, plan: CallPlan, around: Surroundings) -> None:
-        self._plan = plan
         self._around = around
-        self._rules = plan.first.admission.reserve.rules
+        self._left = plan.admitted.balances
         self._closed: Closed | None = None
 
-    async def close(
+    def known_ending(
         self, attempt: Attempt, failure: Failure | None, reason: FinishReason
-    ) -> UsageReported:
-        """Close the last attempt, and say what it used and what is left."""
+    ) -> Ending | None:
+        """How *attempt* is to be closed; None where its tokens must be counted first."""
+        outcome = str(reason if failure is None else failure.kind)
+        refused = failure is not None and not failure.billable
+        seen = attempt.streamed or attempt.usage is not None
+        if (refused or not attempt.sent) and not seen:
+            return Release(outcome)
+        if attempt.usage is None:
+            return None
+        return Settlement(attempt.usage, attempt.prepared.price, False, outcome)
+
+    async def ending(
+        self, attempt: Attempt, failure: Failure | None, reason: FinishReason
+    ) -> Ending:
+        """How *attempt* is to be closed, its tokens counted where nobody has reported them."""
+        known = self.known_ending(attempt, failure, reason)
+        if known is not None:
+            return known
+        outcome = str(reason if failure is None else failure.kind)
+        usage = await self._observed_usage(attempt)
+        return Settlement(usage, attempt.prepared.price, True, outcome)
+
+    def report(self, attempt: Attempt, ending: Ending, reason: FinishReason) -> UsageReported:
+        """What the last attempt, which ends so, used and leaves; its ledger need not know yet."""
+        if self._closed is not None:
+            return _reported(self._closed.hold, reason, self._left)
+        left = balances_after(self._left, attempt.hold, ending)
+        if isinstance(ending, Release):
+            return UsageReported(NO_USAGE, reason, 0, balances=left)
+        return UsageReported(ending.usage, reason, cost_of(ending), ending.estimated, left)
+
+    async def close(
+        self, attempt: Attempt, ending: Ending, failure: Failure | None, reason: FinishReason
+    ) -> None:
+        """Close the last attempt in the ledger, if it is not closed yet."""
         if self._closed is None:
-            ending = await self._ending(attempt, failure, reason)
             self._closed = await self._around.settler.close(attempt.hold, ending)
             self._report(attempt, ending, failure, reason, self._closed)
-        hold = attempt.hold if self._closed is None else self._closed.hold
-        return UsageReported(
-            usage=hold.usage or NO_USAGE,
-            finish_reason=reason,
-            cost_nano_usd=hold.cost_nano_usd,
-            estimated=hold.estimated,
-            balances=self._balances(),
-        )
 
     async def renew(
         self, attempt: Attempt, failure: Failure, prepared: Prepared, entry: Entry
     ) -> Attempt | None:
         """Close a failed attempt and hold the next one; None where there is no room for it."""
-        ending = await self._ending(attempt, failure, FinishReason.ERROR)
+        ending = await self.ending(attempt, failure, FinishReason.ERROR)
         retried = await self._around.settler.retry(attempt.hold, ending, prepared.admission)
         if retried is None:
             return None
         self._report(attempt, ending, failure, FinishReason.ERROR, retried.closed)
         if not isinstance(retried.decision, Admitted):
-            self._closed = retried.closed
+            self._closed, self._left = retried.closed, retried.decision.balances
             return None
-        self._rules = prepared.admission.reserve.rules
+        self._left = retried.decision.balances
         now_us = self._around.clock.monotonic_us()
         return Attempt(prepared, entry, retried.decision.hold, attempt.number + 1, now_us)
 
@@ -67,19 +91,6 @@ class CallAccount:
             prepared = attempt.prepared
             output = attempt.observed_output
             await prepared.live.fitter.learn(prepared.asked, output, attempt.usage)
-
-    async def _ending(
-        self, attempt: Attempt, failure: Failure | None, reason: FinishReason
-    ) -> Ending:
-        outcome = str(reason if failure is None else failure.kind)
-        refused = failure is not None and not failure.billable
-        seen = attempt.streamed or attempt.usage is not None
-        if (refused or not attempt.sent) and not seen:
-            return Release(outcome)
-        usage, estimated = attempt.usage, False
-        if usage is None:
-            usage, estimated = await self._observed_usage(attempt), True
-        return Settlement(usage, attempt.prepared.price, estimated, outcome)
 
     async def _observed_usage(self, attempt: Attempt) -> TokenUsage:
         prepared = attempt.prepared
@@ -93,13 +104,6 @@ class CallAccount:
             # A tokenizer is anyone's code too. Without it nothing is known: charge the hold.
             demand = prepared.admission.reserve.demand
             return TokenUsage(demand.input_tokens, attempt.hold.output_cap)
-
-    def _balances(self) -> tuple[Balance, ...]:
-        """What is left, in the windows of the hold: the call is charged where it was held."""
-        if self._closed is None or not self._closed.accounts:
-            return self._plan.admitted.balances
-        accounts = {account.key: account for account in self._closed.accounts}
-        return balances(accounts, self._rules, self._closed.hold.created_at)
 
     def _report(
         self,
@@ -130,3 +134,7 @@ class CallAccount:
                 time_to_first_token_us=None if first_us is None else first_us - attempt.started_us,
             )
         )
+
+
+def _reported(hold: Hold, reason: FinishReason, left: tuple[Balance, ...]) -> UsageReported:
+    return UsageReported(hold.usage or NO_USAGE, reason, hold.cost_nano_usd, hold.estimated, left)

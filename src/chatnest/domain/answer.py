@@ -8,7 +8,7 @@ goes away.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from types import AsyncGeneratorType, TracebackType
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from chatnest.domain.accounting import CallAccount
 from chatnest.domain.admission import Admitted
@@ -30,6 +30,7 @@ from chatnest.domain.output_meter import OutputMeter
 from chatnest.domain.policy import TimeLimits
 from chatnest.domain.preparing import Prepared
 from chatnest.domain.retry import Decision, TryAgain, decide, public_error
+from chatnest.domain.steps import Ending
 from chatnest.domain.time_limits import CallLimits
 from chatnest.domain.watchdog import BoundedContext, Interruption, wait_within
 from chatnest.domain.windows import US_PER_S
@@ -61,7 +62,8 @@ class Answer:
         self._meter = self._new_meter()
         self._failure: Failure | None = None
         self._renewal: asyncio.Task[Attempt | None] | None = None
-        self._settlement: asyncio.Task[UsageReported] | None = None
+        self._settlement: asyncio.Task[None] | None = None
+        self._usage: asyncio.Future[UsageReported] = asyncio.get_running_loop().create_future()
         self._settled_by_us = 0
 
     @property
@@ -110,10 +112,11 @@ class Answer:
             self._attempt.entry.leave()
         await self._events.aclose()
         if self._settlement is not None:
-            await self._wait_settled(self._settlement)
+            await self._wait_for(self._settlement)
 
     async def _relay(self) -> AsyncGenerator[EventBatch, None]:
         self._limits.begin()
+        is_told = False
         try:
             yield (self.started,)
             while not self._limits.is_stopped:
@@ -122,6 +125,11 @@ class Answer:
                     async with self._open_stream() as batches:
                         async for batch in batches:
                             deltas = self._observe(batch)
+                            if self._is_over_and_known():
+                                # The end goes with what came with it, and waits for nothing.
+                                is_told = True
+                                yield (*deltas, *self._last_events(self._usage.result()))
+                                break
                             if deltas:
                                 yield deltas
                                 if self._meter.add(self._attempt.unmetered_output()):
@@ -146,7 +154,8 @@ class Answer:
                 self._attempt.entry.leave(self._failure_of_target())
                 if self._failure is None or not await self._try_again(self._failure):
                     break
-            yield await self._last_batch()
+            if not is_told:
+                yield self._last_events(await self._told_usage())
         finally:
             self._wait.end()
             self._limits.close()
@@ -316,37 +325,66 @@ class Answer:
         finally:
             self._wait.end()
 
-    async def _last_batch(self) -> EventBatch:
+    def _last_events(self, usage: UsageReported | None) -> EventBatch:
         error = self._public_error()
-        reason = FinishReason.ERROR if error else self._attempt.finish_reason or FinishReason.STOP
+        reason = self._attempt.finish_reason or FinishReason.STOP
         last = Failed(error) if error else Finished(reason, self._attempt.stop_sequence)
-        usage = await self._wait_settled(self._settle_once(reason))
         return (last,) if usage is None else (usage, last)
 
-    def _settle_once(self, reason: FinishReason) -> asyncio.Task[UsageReported]:
-        if self._settlement is None:
-            self._settled_by_us = self._around.clock.monotonic_us() + SETTLE_WAIT_US
-            self._settlement = self._around.settler.start(self._settle(reason))
-        return self._settlement
+    def _is_over_and_known(self) -> bool:
+        """Whether the answer is complete and what it used is known; it is being settled then."""
+        attempt = self._attempt
+        if attempt.finish_reason is None or attempt.usage is None:
+            return False
+        self._settle_once(attempt.finish_reason)
+        return self._usage.done()
 
-    async def _wait_settled(self, settlement: asyncio.Task[UsageReported]) -> UsageReported | None:
-        """What was settled, if that was in time and went well; it goes on in any case."""
+    async def _told_usage(self) -> UsageReported | None:
+        """What was used, if it is known in time; the ledger is not waited for."""
+        error = self._public_error()
+        self._settle_once(
+            FinishReason.ERROR if error else self._attempt.finish_reason or FinishReason.STOP
+        )
+        is_known = await self._wait_for(self._usage) and not self._usage.cancelled()
+        return self._usage.result() if is_known else None
+
+    def _settle_once(self, reason: FinishReason) -> None:
+        if self._settlement is not None:
+            return
+        self._settled_by_us = self._around.clock.monotonic_us() + SETTLE_WAIT_US
+        ending = None
+        if self._renewal is None:
+            ending = self._account.known_ending(self._attempt, self._failure, reason)
+        if ending is not None:
+            self._usage.set_result(self._account.report(self._attempt, ending, reason))
+        self._settlement = self._around.settler.start(self._settle(reason, ending))
+
+    async def _wait_for(self, future: asyncio.Future[Any]) -> bool:
+        """Whether *future* is done in time; it goes on in any case."""
         left_us = max(0, self._settled_by_us - self._around.clock.monotonic_us())
-        in_time = await wait_within(self._around.clock, settlement, left_us)
-        went_well = in_time and not settlement.cancelled() and settlement.exception() is None
-        return settlement.result() if went_well else None
+        return await wait_within(self._around.clock, future, left_us)
 
     def _reason_if_left(self) -> FinishReason:
         return self._attempt.finish_reason or FinishReason.CANCELLED
 
-    async def _settle(self, reason: FinishReason) -> UsageReported:
+    async def _settle(self, reason: FinishReason, ending: Ending | None) -> None:
+        try:
+            if ending is None:
+                ending = await self._counted_ending(reason)
+        finally:
+            if not self._usage.done():
+                self._usage.cancel()
+        await self._account.close(self._attempt, ending, self._failure, reason)
+        if self._attempt.prepared.live.fitter.wants_to_learn():
+            self._around.settler.start(self._account.learn(self._attempt))
+
+    async def _counted_ending(self, reason: FinishReason) -> Ending:
         if self._renewal is not None:
             # The reader left while the next attempt was being held: its hold is the one to close.
             self._take_over(await self._renewal)
-        reported = await self._account.close(self._attempt, self._failure, reason)
-        if self._attempt.prepared.live.fitter.wants_to_learn():
-            self._around.settler.start(self._account.learn(self._attempt))
-        return reported
+        ending = await self._account.ending(self._attempt, self._failure, reason)
+        self._usage.set_result(self._account.report(self._attempt, ending, reason))
+        return ending
 
 
 def _is_unsent(cancelled: asyncio.CancelledError) -> bool:

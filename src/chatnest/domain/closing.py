@@ -43,9 +43,8 @@ def settle(accounts: Accounts, hold: Hold, settlement: Settlement, now: int) -> 
     """
     if hold.state not in (HoldState.HELD, HoldState.EXPIRED):
         return Closed(hold, ())
-    usage = settlement.usage
-    cost = None if settlement.price is None else cost_nano_usd(settlement.price, usage)
-    charges = [_charge(line, usage, cost) for line in hold.lines]
+    usage, cost = settlement.usage, cost_of(settlement)
+    charges = [charge(line, usage, cost) for line in hold.lines]
     # Every field by its place: dataclasses.replace would take twice as long, for each call.
     closed = Hold(
         hold.id,
@@ -101,7 +100,13 @@ def expire(accounts: Accounts, hold: Hold, now: int) -> Closed:
     return _close(accounts, hold, closed, charges)
 
 
-def _charge(line: HoldLine, usage: TokenUsage, cost: int | None) -> int:
+def cost_of(settlement: Settlement) -> int | None:
+    """What the call costs, in nano-dollars; None where its price is unknown."""
+    return None if settlement.price is None else cost_nano_usd(settlement.price, settlement.usage)
+
+
+def charge(line: HoldLine, usage: TokenUsage, cost: int | None) -> int:
+    """What *usage*, which costs *cost* if that is known, is charged on the account of *line*."""
     unit = line.account.unit
     match unit:
         case Unit.TOKENS:

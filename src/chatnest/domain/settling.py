@@ -1,7 +1,8 @@
 """Writes that must happen whatever becomes of the task that asked for them.
 
-A client's cancel lands wherever its task happens to wait. Everything that moves money therefore
-runs in a task of its own, which the cancel does not reach and which shutdown waits for.
+A client's cancel lands wherever its task happens to wait. Everything that charges money or gives
+it back therefore runs in a task of its own, which the cancel does not reach and which shutdown
+waits for; an admission that was cancelled is taken back by such a task.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ MOST_WAITING = 10_000
 
 
 class Settler:
-    """Admits calls and closes their holds, each in a task that outlives the caller.
+    """Admits calls and closes their holds, whatever becomes of the caller meanwhile.
 
     From the one to the other it keeps their leases.
     """
@@ -78,13 +79,12 @@ class Settler:
             BusyError: the store takes no more at the moment; nothing is held.
         """
         hold = admission.reserve.hold
-        asked = self.start(self._transact(admit_step(admission, hold.created_at)))
         try:
-            decision = await asyncio.shield(asked)
+            decision = await self._transact(admit_step(admission, hold.created_at))
         except BusyError:
             raise
         except BaseException:
-            self.start(self._withdraw(hold, after=asked))
+            self.start(self._withdraw(hold))
             raise
         if isinstance(decision, Admitted) and decision.hold.request_id == hold.request_id:
             self._leases.keep(decision.hold)
@@ -125,10 +125,11 @@ class Settler:
                 everything.cancel()
         return len(self._tasks)
 
-    async def _withdraw(self, unanswered: Hold, after: asyncio.Task[Any] | None = None) -> None:
-        """Give back what a command may have held that nobody waits for any more."""
-        if after is not None:
-            await asyncio.gather(after, return_exceptions=True)
+    async def _withdraw(self, unanswered: Hold) -> None:
+        """Give back what a command may have held that nobody waits for any more.
+
+        It may arrive yet: then it finds its hold withdrawn.
+        """
         now = self._clock.now()
         stored = await self._until_expired(withdraw_step(unanswered, "withdrawn", now), unanswered)
         if stored is not None:
