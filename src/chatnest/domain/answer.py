@@ -125,7 +125,7 @@ class Answer:
                     async with self._open_stream() as batches:
                         async for batch in batches:
                             deltas = self._observe(batch)
-                            if self._is_over_and_known():
+                            if self._attempt.finish_reason is not None and self._is_known():
                                 # The end goes with what came with it, and waits for nothing.
                                 is_told = True
                                 yield (*deltas, *self._last_events(self._usage.result()))
@@ -331,12 +331,11 @@ class Answer:
         last = Failed(error) if error else Finished(reason, self._attempt.stop_sequence)
         return (last,) if usage is None else (usage, last)
 
-    def _is_over_and_known(self) -> bool:
-        """Whether the answer is complete and what it used is known; it is being settled then."""
-        attempt = self._attempt
-        if attempt.finish_reason is None or attempt.usage is None:
+    def _is_known(self) -> bool:
+        """Whether what the answer used is known without counting; it is being settled then."""
+        if self._attempt.usage is None:
             return False
-        self._settle_once(attempt.finish_reason)
+        self._settle_once(self._reason_if_left())
         return self._usage.done()
 
     async def _told_usage(self) -> UsageReported | None:
