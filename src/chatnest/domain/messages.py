@@ -99,6 +99,8 @@ class Message:
     @property
     def images(self) -> tuple[ImagePart, ...]:
         """The pictures among the parts."""
+        if not self.parts:
+            return ()
         return tuple([part for part in self.parts if isinstance(part, ImagePart)])
 
     @property

@@ -35,7 +35,7 @@ def said(messages: Sequence[Message]) -> list[Said]:
     ],
 )
 def test_a_last_question_that_asks_something_is_taken(messages: list[Message]) -> None:
-    refuse_empty_question(said(messages))
+    refuse_empty_question(reversed(said(messages)))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_last_question_that_asks_something_is_taken(messages: list[Message]) -
 )
 def test_a_last_question_that_asks_nothing_is_refused(messages: list[Message], field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        refuse_empty_question(said(messages))
+        refuse_empty_question(reversed(said(messages)))
     assert caught.value.field == field
 
 
@@ -65,12 +65,12 @@ def test_a_wire_names_its_fields_itself() -> None:
 
 @pytest.mark.parametrize("asked", [[SILENCE], []])
 def test_what_came_of_tools_is_enough_where_a_wire_says_so(asked: list[Message]) -> None:
-    conversation = said([*asked, CALLING, RESULT])
-    refuse_empty_question(conversation, results_are_enough=True)
+    newest_first = said([*asked, CALLING, RESULT])[::-1]
+    refuse_empty_question(newest_first, results_are_enough=True)
     with pytest.raises(InvalidRequestError):
-        refuse_empty_question(conversation)
+        refuse_empty_question(newest_first)
     with pytest.raises(InvalidRequestError, match="blank"):
-        refuse_empty_question([*conversation, ("again", SILENCE)], results_are_enough=True)
+        refuse_empty_question([("again", SILENCE), *newest_first], results_are_enough=True)
 
 
 def test_a_nul_is_refused_in_what_people_write_and_let_be_elsewhere() -> None:

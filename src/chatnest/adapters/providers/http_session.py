@@ -7,6 +7,7 @@ HTTP/1.1 alone; over HTTP/2 leaving early would not reach the provider.
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache, partial
 
 import aiohttp
 import httpx2
@@ -41,11 +42,17 @@ class HttpSession:
         self._connections = connections
         # Reading certificates takes time that a start-up has and an event loop has not.
         self._ssl = _ssl_context(connections) if url.scheme == "https" else True
-        self._time_limits = _time_limits(connections, connections.connect_timeout_s)
+        # Routes have few different limits; what is remembered of them has an end all the same.
+        self._time_limits = lru_cache(maxsize=64)(partial(_time_limits, connections))
         self._proxy_url: URL | None = None
         self._proxy_headers: CIMultiDict[str] | None = None
         if connections.trust_env:
             self._take_proxy()
+        # Headers of the session cost less to send than those of a request. But aiohttp shows them
+        # to a proxy as well, and the key is among them.
+        direct = self._proxy_url is None
+        self._session_headers = self._headers if direct else None
+        self._request_headers = None if direct else self._headers
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
 
@@ -59,16 +66,13 @@ class HttpSession:
             ProviderError: there was no answer. It is the cause of a cancellation meanwhile.
         """
         session = self._opened()
-        limits = self._time_limits
-        if connect_us is not None:
-            limits = _time_limits(self._connections, connect_us / 1e6)
         body = OutgoingBody(content)
         try:
             return await session.post(
                 self._url,
                 data=body,
-                headers=self._headers,
-                timeout=limits,
+                headers=self._request_headers,
+                timeout=self._time_limits(connect_us),
                 # The key is for this host alone.
                 allow_redirects=False,
                 proxy=self._proxy_url,
@@ -94,6 +98,7 @@ class HttpSession:
             self._session = aiohttp.ClientSession(
                 connector=self._connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._session_headers,
                 response_class=_Response,
             )
         return self._session
@@ -132,7 +137,8 @@ class _Response(aiohttp.ClientResponse):
         super().close()
 
 
-def _time_limits(connections: Connections, connect_s: float) -> aiohttp.ClientTimeout:
+def _time_limits(connections: Connections, connect_us: int | None) -> aiohttp.ClientTimeout:
+    connect_s = connections.connect_timeout_s if connect_us is None else connect_us / 1e6
     # A connection that somebody else has yet to give back counts as connecting.
     return aiohttp.ClientTimeout(
         total=None, connect=connect_s, sock_read=connections.read_timeout_s

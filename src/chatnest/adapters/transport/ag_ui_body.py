@@ -167,7 +167,7 @@ def decode_run(body: bytes) -> Run:
     refuse_repeated_names(body)
     said = list(_said(run.messages))
     refuse_written_nul(said)
-    refuse_empty_question(said, results_are_enough=True)
+    refuse_empty_question(reversed(said), results_are_enough=True)
     request = ChatRequest(
         messages=tuple([message for _, message in said]),
         profile=_property(run.forwarded_props, "profile"),

@@ -135,7 +135,7 @@ def decode_ui_chat(body: bytes) -> UiChat:
     refuse_repeated_names(body)
     said = [one for index, message in enumerate(chat.messages) for one in _said(index, message)]
     refuse_written_nul(said)
-    refuse_empty_question(said, results_are_enough=True)
+    refuse_empty_question(reversed(said), results_are_enough=True)
     request = ChatRequest(
         messages=tuple([message for _, message in said]),
         profile=chat.profile,

@@ -40,7 +40,7 @@ def decode_messages(body: bytes) -> tuple[ChatRequest, bool]:
     """
     asked = read_body(MESSAGES, body)
     placed = placed_messages(asked.messages)
-    refuse_empty_question(placed)
+    refuse_empty_question(reversed(placed))
     extra = _extra_fields(body)
     tools = tools_of(asked)
     request = ChatRequest(

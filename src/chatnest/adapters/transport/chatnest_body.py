@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from chatnest.adapters.transport.bodies import BodyFormat
-from chatnest.adapters.transport.conversation_checks import refuse_empty_question
+from chatnest.adapters.transport.conversation_checks import latest_texts, refuse_empty_question
 from chatnest.adapters.transport.flaws import refuse_repeated_names
 from chatnest.adapters.transport.text_checks import refuse_nul
 from chatnest.domain.messages import Message, Role
@@ -82,9 +82,7 @@ def decode_chat(body: bytes) -> ChatRequest:
     refuse_repeated_names(body)
     refuse_nul(body)
     messages = tuple([Message(_ROLES[said.role], said.content) for said in chat.messages])
-    refuse_empty_question(
-        [(f"messages[{index}].content", message) for index, message in enumerate(messages)]
-    )
+    refuse_empty_question(latest_texts(messages))
     return ChatRequest(
         messages=messages,
         profile=chat.ai_usage_profile if chat.profile is None else chat.profile,

@@ -1,6 +1,6 @@
 """What every conversation must be before it is worth an answer, in whatever shape it came."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.messages import Message, Role
@@ -25,19 +25,26 @@ def refuse_written_nul(conversation: Iterable[Said]) -> None:
             raise InvalidRequestError("holds a NUL character (U+0000); remove it", field=path)
 
 
+def latest_texts(messages: Sequence[Message]) -> Iterator[Said]:
+    """*messages*, the newest first, where they are ``messages`` of a body, one for one."""
+    for index in reversed(range(len(messages))):
+        yield f"messages[{index}].content", messages[index]
+
+
 def refuse_empty_question(
-    conversation: Sequence[Said], *, field: str = "messages", results_are_enough: bool = False
+    newest_first: Iterable[Said], *, field: str = "messages", results_are_enough: bool = False
 ) -> None:
     """An answer to nothing costs as much as any.
 
     Earlier messages may be empty: a client that was stopped before the first token has an empty
-    answer in its history. *field* is where the whole conversation is. With *results_are_enough*
-    what came of tools is something to answer, whatever was asked before it.
+    answer in its history. The conversation comes *newest_first*, to be read only as far back as it
+    has to be. *field* is where the whole of it is. With *results_are_enough* what came of tools is
+    something to answer, whatever was asked before it.
 
     Raises:
         InvalidRequestError: the last user message is blank, or there is none.
     """
-    for path, message in reversed(conversation):
+    for path, message in newest_first:
         if results_are_enough and message.role is Role.TOOL:
             return
         if message.role is Role.USER:

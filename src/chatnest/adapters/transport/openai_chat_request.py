@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from chatnest.adapters.transport.conversation_checks import refuse_empty_question
+from chatnest.adapters.transport.conversation_checks import latest_texts, refuse_empty_question
 from chatnest.adapters.transport.flaws import NESTED_TOO_DEEPLY, refuse_repeated_names, unreadable
 from chatnest.adapters.transport.image_urls import image_part
 from chatnest.adapters.transport.openai_chat_body import (
@@ -128,9 +128,7 @@ def _messages(said: list[MessageBody]) -> tuple[Message, ...]:
         [_message(message, f"messages[{index}]") for index, message in enumerate(said)]
     )
     refuse_open_calls((f"messages[{index}]", message) for index, message in enumerate(messages))
-    refuse_empty_question(
-        [(f"messages[{index}].content", message) for index, message in enumerate(messages)]
-    )
+    refuse_empty_question(latest_texts(messages))
     return messages
 
 

@@ -89,7 +89,7 @@ def _messages(asked: ResponsesBody) -> tuple[Message, ...]:
     else:
         placed += conversation_of(asked.input)
     refuse_open_calls(placed)
-    refuse_empty_question(placed, field="input")
+    refuse_empty_question(reversed(placed), field="input")
     return tuple([message for _, message in placed])
 
 
