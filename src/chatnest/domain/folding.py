@@ -4,7 +4,7 @@ The steps run in order, each on what the ones before it left, and each with a re
 One that fails changes nothing, and its neighbours are not told of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -51,6 +51,8 @@ def fold(transactions: Sequence[Transaction]) -> Step[tuple[Outcome, ...]]:
     """One step that runs *transactions* in order; its result has one outcome for each."""
 
     def step(rows: Rows) -> Change[tuple[Outcome, ...]]:
+        if len(transactions) == 1:
+            return _alone(*transactions[0], rows)
         work = _Work(rows)
         outcomes = tuple([work.run(keys, each) for keys, each in transactions])
         return work.change(outcomes)
@@ -58,17 +60,36 @@ def fold(transactions: Sequence[Transaction]) -> Step[tuple[Outcome, ...]]:
     return step
 
 
+def _alone(keys: Keys, step: Step[Any], rows: Rows) -> Change[tuple[Outcome, ...]]:
+    """What :class:`_Work` makes of one step: nearly every commit of an idle server is that."""
+    try:
+        change = checked(keys, step(rows))
+    except Exception as error:
+        return Change((Raised(error),))
+    return Change(
+        (Done(change.result),),
+        change.accounts,
+        change.rates,
+        change.holds,
+        change.forgotten_accounts,
+        change.forgotten_holds,
+    )
+
+
 class _Work:
-    """Rows under change: what is stored, with what the steps so far have written over it."""
+    """Rows under change: what is stored, with what the steps so far have written over it.
+
+    What was written comes with its key; a row that is None was forgotten.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self._accounts: dict[AccountKey, Account] = dict(rows.accounts)
         self._rates: dict[RateKey, RateState] = dict(rows.rates)
         self._holds: dict[str, Hold] = dict(rows.holds)
         self._stored = rows
-        self._changed_accounts: dict[AccountKey, None] = {}
-        self._changed_rates: dict[RateKey, None] = {}
-        self._changed_holds: dict[str, None] = {}
+        self._changed_accounts: dict[AccountKey, Account | None] = {}
+        self._changed_rates: dict[RateKey, RateState] = {}
+        self._changed_holds: dict[str, Hold | None] = {}
 
     def run(self, keys: Keys, step: Step[Any]) -> Outcome:
         rows = Rows(
@@ -87,23 +108,20 @@ class _Work:
         """Everything that the steps have changed together."""
         return Change(
             result,
-            accounts=tuple(_among(self._accounts, self._changed_accounts).values()),
-            rates=tuple(_among(self._rates, self._changed_rates).items()),
-            holds=tuple(_among(self._holds, self._changed_holds).values()),
-            forgotten_accounts=_gone(self._stored.accounts, self._accounts, self._changed_accounts),
-            forgotten_holds=_gone(self._stored.holds, self._holds, self._changed_holds),
+            accounts=_written(self._changed_accounts),
+            rates=tuple(self._changed_rates.items()),
+            holds=_written(self._changed_holds),
+            forgotten_accounts=_gone(self._stored.accounts, self._changed_accounts),
+            forgotten_holds=_gone(self._stored.holds, self._changed_holds),
         )
 
     def _keep(self, change: Change[Any]) -> None:
         for account in change.accounts:
-            self._accounts[account.key] = account
-            self._changed_accounts[account.key] = None
+            self._accounts[account.key] = self._changed_accounts[account.key] = account
         for key, state in change.rates:
-            self._rates[key] = state
-            self._changed_rates[key] = None
+            self._rates[key] = self._changed_rates[key] = state
         for hold in change.holds:
-            self._holds[hold.id] = hold
-            self._changed_holds[hold.id] = None
+            self._holds[hold.id] = self._changed_holds[hold.id] = hold
         for forgotten in change.forgotten_accounts:
             self._accounts.pop(forgotten, None)
             self._changed_accounts[forgotten] = None
@@ -116,6 +134,9 @@ def _among(rows: dict[K, R], keys: Iterable[K]) -> dict[K, R]:
     return {key: row for key in keys if (row := rows.get(key)) is not None}
 
 
-def _gone(stored: Iterable[K], rows: dict[K, Any], changed: Iterable[K]) -> tuple[K, ...]:
-    there = set(stored)
-    return tuple(key for key in changed if key not in rows and key in there)
+def _written(changed: dict[K, R | None]) -> tuple[R, ...]:
+    return tuple([row for row in changed.values() if row is not None])
+
+
+def _gone(stored: Mapping[K, Any], changed: dict[K, R | None]) -> tuple[K, ...]:
+    return tuple([key for key, row in changed.items() if row is None and key in stored])

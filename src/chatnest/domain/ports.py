@@ -3,7 +3,7 @@
 Each port has one contract suite in ``chatnest.testing`` that all of its adapters pass.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -128,7 +128,7 @@ class LedgerStore(LedgerReads, Protocol):
     ``chatnest.testing.ledger``.
     """
 
-    async def transact(self, keys: Keys, step: Step[T]) -> T:
+    def transact(self, keys: Keys, step: Step[T]) -> Awaitable[T]:
         """Apply *step* to the rows at *keys*; all of its writes happen, or none.
 
         *step* is pure, never awaits, and may run again when writers collide. What it raises

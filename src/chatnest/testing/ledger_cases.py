@@ -3,10 +3,10 @@
 Nothing here knows how a store keeps its rows: everything goes through the port.
 """
 
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 
@@ -175,11 +175,11 @@ def exact(rows: Rows) -> list[dict[object, str]]:
     ]
 
 
-async def at_once(*works: Coroutine[Any, Any, T]) -> list[T]:
+async def at_once(*works: Awaitable[T]) -> list[T]:
     """Run *works* together and return their results in order; fails where they take too long."""
     results: dict[int, T] = {}
 
-    async def run(index: int, work: Coroutine[Any, Any, T]) -> None:
+    async def run(index: int, work: Awaitable[T]) -> None:
         results[index] = await work
 
     with anyio.fail_after(_LONGEST_WAIT_S):
@@ -189,7 +189,7 @@ async def at_once(*works: Coroutine[Any, Any, T]) -> list[T]:
     return [results[index] for index in range(len(works))]
 
 
-async def one_by_one(*works: Coroutine[Any, Any, T]) -> list[T]:
+async def one_by_one(*works: Awaitable[T]) -> list[T]:
     """Run *works* after each other and return their results."""
     return [await work for work in works]
 

@@ -184,7 +184,7 @@ async def test_closing_does_not_wait_for_ever_for_a_step_that_hangs(path: Path) 
     await at_once(wait_for(task))
 
 
-async def wait_for(task: asyncio.Task[None]) -> None:
+async def wait_for(task: asyncio.Future[None]) -> None:
     await task
 
 

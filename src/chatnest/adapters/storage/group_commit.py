@@ -16,7 +16,7 @@ from chatnest.domain.errors import BusyError, ConfigurationError, StoreUnavailab
 from chatnest.domain.folding import Done, Outcome, Raised, Transaction, fold, union
 from chatnest.domain.ledger import Keys, LedgerPage, Step
 from chatnest.domain.ports import Clock, LedgerStore
-from chatnest.domain.watchdog import wait_within
+from chatnest.domain.watchdog import Watchdog, wait_within
 from chatnest.domain.windows import US_PER_S
 
 T = TypeVar("T")
@@ -50,9 +50,9 @@ class GroupCommit:
     """A :class:`~chatnest.domain.ports.LedgerStore` over *engine*, one transaction at a time.
 
     *engine* need not bound its waits: whatever it does not answer within the limits is given up
-    as unknown, and its task is cancelled. An error of the engine that is none of ChatNest's must
-    mean that nothing was written; the steps of such a batch are tried one by one, so that the one
-    which the engine cannot take fails alone. All of it belongs to one event loop.
+    as unknown, and is cancelled. An error of the engine that is none of ChatNest's must mean that
+    nothing was written; the steps of such a batch are tried one by one, so that the one which the
+    engine cannot take fails alone. All of it belongs to one event loop.
     """
 
     def __init__(
@@ -61,10 +61,9 @@ class GroupCommit:
         self._engine = engine
         self._clock = clock
         self._limits = limits or CommitLimits()
-        self._queue: deque[_Waiting] = deque()
-        self._unanswered = 0
-        self._runner: asyncio.Task[None] | None = None
         self._asked: set[asyncio.Future[Any]] = set()
+        self._commits = _Commits(self._ask_to_commit, clock, self._limits)
+        self._unanswered = 0
         self._closed = False
 
     async def transact(self, keys: Keys, step: Step[T]) -> T:
@@ -72,13 +71,9 @@ class GroupCommit:
         self._require_open()
         if self._unanswered >= self._limits.waiting:
             raise BusyError("too many steps wait for the ledger")
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting((keys, step), done, self._clock.monotonic_us()))
-        if self._runner is None:
-            self._runner = asyncio.ensure_future(self._run())
         self._unanswered += 1
         try:
-            return await done
+            return await self._commits.add(keys, step)
         finally:
             self._unanswered -= 1
 
@@ -111,67 +106,19 @@ class GroupCommit:
     async def aclose(self) -> None:
         """Finish what was begun, refuse the rest, and close the engine."""
         self._closed = True
-        while self._queue:
-            _tell(self._queue.popleft().done, _closed())
-        if self._runner is not None:
-            await asyncio.wait((self._runner,))
+        self._commits.refuse_waiting()
         if self._asked:
             await self._bounded(asyncio.wait(tuple(self._asked)))
+        self._commits.close()
         await self._bounded(self._engine.aclose())
 
     def _require_open(self) -> None:
         if self._closed:
             raise _closed()
 
-    async def _run(self) -> None:
-        batch: list[_Waiting] = []
-        try:
-            while batch := self._next_batch():
-                await self._commit(batch)
-        except BaseException:
-            # The event loop ends, or there is a defect here: nobody is left waiting for ever.
-            for waiting in (*batch, *self._queue):
-                _tell(waiting.done, _late())
-            raise
-        finally:
-            self._runner = None
-
-    def _next_batch(self) -> list[_Waiting]:
-        earliest_us = self._clock.monotonic_us() - self._limits.answer_us
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < self._limits.batch:
-            if batch and (batch[-1].alone or self._queue[0].alone):
-                break
-            waiting = self._queue.popleft()
-            if waiting.since_us < earliest_us:
-                _tell(waiting.done, _late())
-            if not waiting.done.done():
-                batch.append(waiting)
-        return batch
-
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        transactions = [waiting.transaction for waiting in batch]
-        keys, step = union(transactions), fold(transactions)
-        try:
-            outcomes = await self._answered(lambda: self._engine.transact(keys, step))
-        except asyncio.CancelledError:
-            raise
-        except (StoreUnavailableError, ConfigurationError) as error:
-            for waiting in batch:
-                _tell(waiting.done, _again(error))
-        except BaseException as error:
-            self._refused(batch, error)
-        else:
-            for waiting, outcome in zip(batch, outcomes, strict=True):
-                _answer(waiting.done, outcome)
-
-    def _refused(self, batch: Sequence[_Waiting], error: BaseException) -> None:
-        if len(batch) == 1:
-            _tell(batch[0].done, error)
-        else:
-            for each in batch:
-                each.alone = True
-            self._queue.extendleft(reversed(batch))
+    def _ask_to_commit(self, transactions: Sequence[Transaction]) -> "_Commit":
+        self._require_open()
+        return self._ask(self._engine.transact(union(transactions), fold(transactions)))
 
     async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What the engine answers, if it does so in time."""
@@ -179,6 +126,7 @@ class GroupCommit:
         return await self._in_time(self._ask(ask()))
 
     def _ask(self, question: Awaitable[T]) -> asyncio.Future[T]:
+        # An engine that gives a future is spared a task.
         asked = asyncio.ensure_future(question)
         self._asked.add(asked)
         asked.add_done_callback(self._forget)
@@ -200,7 +148,7 @@ class GroupCommit:
             asked.cancel()
             raise _late()
         if asked.cancelled():
-            raise StoreUnavailableError("the ledger has given up")
+            raise _given_up()
         return asked.result()
 
     async def _bounded(self, ending: Awaitable[object]) -> None:
@@ -210,6 +158,124 @@ class GroupCommit:
             asked.result()
         else:
             asked.cancel()
+
+
+_Commit = asyncio.Future[tuple[Outcome, ...]]
+
+
+class _Commits:
+    """The steps that wait for their turn, and the batch whose turn it is.
+
+    *ask* sends the transactions of a batch to the engine. Everything happens in callbacks of the
+    event loop: a task for each batch would cost as much as all the rest of it.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Sequence[Transaction]], _Commit],
+        clock: Clock,
+        limits: CommitLimits,
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._limits = limits
+        self._queue: deque[_Waiting] = deque()
+        self._batch: list[_Waiting] = []
+        self._commit: _Commit | None = None
+        self._patience = Watchdog(clock, self._give_up)
+        self._is_running = False
+
+    def add(self, keys: Keys, step: Step[T]) -> asyncio.Future[T]:
+        """The future result of *step*; whoever leaves it cancels it."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.append(_Waiting((keys, step), done, self._clock.monotonic_us()))
+        if not self._is_running:
+            # Not at once: whatever else comes in this turn of the loop goes with it.
+            self._is_running = True
+            loop.call_soon(self._begin)
+        return done
+
+    def refuse_waiting(self) -> None:
+        """Tell those whose turn has not come that the ledger is closed."""
+        while self._queue:
+            _tell(self._queue.popleft().done, _closed())
+
+    def close(self) -> None:
+        """Give up what is under way, if anything still is."""
+        self._give_up()
+        self._patience.close()
+
+    def _begin(self) -> None:
+        """Ask the engine for the next batch, if there is one."""
+        self._batch = self._next_batch()
+        self._is_running = bool(self._batch)
+        if not self._batch:
+            return
+        try:
+            self._commit = self._ask([waiting.transaction for waiting in self._batch])
+            self._commit.add_done_callback(self._ended)
+            self._patience.expect_within(self._limits.answer_us)
+        except BaseException as error:
+            self._conclude(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _next_batch(self) -> list[_Waiting]:
+        earliest_us = self._clock.monotonic_us() - self._limits.answer_us
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < self._limits.batch:
+            if batch and (batch[-1].alone or self._queue[0].alone):
+                break
+            waiting = self._queue.popleft()
+            if waiting.since_us < earliest_us:
+                _tell(waiting.done, _late())
+            if not waiting.done.done():
+                batch.append(waiting)
+        return batch
+
+    def _ended(self, commit: _Commit) -> None:
+        if commit is not self._commit:
+            return  # It was given up before.
+        try:
+            answers = list(zip(self._batch, commit.result(), strict=True))
+        except BaseException as error:
+            self._conclude(error)
+            return
+        for waiting, outcome in answers:
+            _answer(waiting.done, outcome)
+        self._go_on()
+
+    def _give_up(self) -> None:
+        commit = self._commit
+        # One that has an answer tells it in a moment.
+        if commit is not None and not commit.done():
+            self._conclude(_late())
+            commit.cancel()
+
+    def _conclude(self, error: BaseException) -> None:
+        """The batch failed with *error*: tell everyone, or try each alone."""
+        if isinstance(error, asyncio.CancelledError):
+            error = _given_up()
+        batch = self._batch
+        if isinstance(error, StoreUnavailableError | ConfigurationError):
+            for waiting in batch:
+                _tell(waiting.done, _again(error))
+        elif len(batch) == 1:
+            _tell(batch[0].done, error)
+        else:
+            for waiting in batch:
+                waiting.alone = True
+            self._queue.extendleft(reversed(batch))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The batch is done; the next one takes what its callers send right away along."""
+        self._batch, self._commit = [], None
+        self._patience.relax()
+        self._is_running = bool(self._queue)
+        if self._is_running:
+            asyncio.get_running_loop().call_soon(self._begin)
 
 
 def _answer(done: asyncio.Future[Any], outcome: Outcome) -> None:
@@ -243,6 +309,10 @@ def _caused(error: Exception, cause: BaseException) -> Exception:
 
 def _closed() -> StoreUnavailableError:
     return StoreUnavailableError("the ledger is closed")
+
+
+def _given_up() -> StoreUnavailableError:
+    return StoreUnavailableError("the ledger has given up")
 
 
 def _late() -> StoreUnavailableError:

@@ -60,9 +60,9 @@ class SqliteEngine:
         self._writer = SqliteLink(file, "chatnest ledger writer")
         self._reader = SqliteLink(file, "chatnest ledger reader")
 
-    async def transact(self, keys: Keys, step: Step[T]) -> T:
+    def transact(self, keys: Keys, step: Step[T]) -> asyncio.Future[T]:
         """See :meth:`chatnest.domain.ports.LedgerStore.transact`."""
-        return await self._writer.run(lambda database: _transact(database, keys, step))
+        return self._writer.run(lambda database: _transact(database, keys, step))
 
     async def due_holds(self, now: int, most: int) -> Sequence[Hold]:
         """See :meth:`chatnest.domain.ports.LedgerStore.due_holds`."""

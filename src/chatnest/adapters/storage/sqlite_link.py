@@ -1,5 +1,6 @@
 """Connections to a ledger's file, each used in one thread that no event loop waits for."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import closing, suppress
 from typing import TypeVar
@@ -33,14 +34,15 @@ class SqliteLink:
         """
         self._thread.require_running()
 
-    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
-        """What *work* returns, or raises, on the connection of this link.
+    def run(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        """What *work* will return, or raise, on the connection of this link.
 
         Raises:
-            StoreUnavailableError: the file cannot be worked with at the moment.
+            StoreUnavailableError: the file cannot be worked with at the moment; at once where the
+                link was closed.
             ConfigurationError: the file is no ledger that this version can work with.
         """
-        return await self._thread.run(lambda: self._work(work))
+        return self._thread.run(lambda: self._work(work))
 
     async def read(self, rows: Callable[[apsw.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
         """What *rows* gives, all as of one instant, on a connection of its own.

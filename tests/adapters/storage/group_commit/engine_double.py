@@ -1,12 +1,12 @@
-"""An engine for group commits that does what its test says, when its test says."""
+"""Engines for group commits that do what their test says, when their test says."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, TypeVar
 
 from chatnest.adapters.storage.memory import MemoryStore
 from chatnest.domain.budget import Hold
-from chatnest.domain.ledger import Keys, LedgerPage, Step
+from chatnest.domain.ledger import Keys, LedgerPage, Rows, Step
 from chatnest.testing.clock import ManualClock
 
 T = TypeVar("T")
@@ -83,3 +83,24 @@ class EngineDouble:
             if not self.stubborn:
                 raise
             await self.gate.wait()
+
+
+class FutureEngine(EngineDouble):
+    """Answers with futures of its own, as a thread does: each when it is told to."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.asked: list[asyncio.Future[Any]] = []
+        self._works: list[Callable[[], Any]] = []
+
+    def transact(self, keys: Keys, step: Step[T]) -> asyncio.Future[T]:  # type: ignore[override]
+        self._fail()
+        self.batches.append(len(keys.holds))
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.asked.append(done)
+        self._works.append(lambda: step(Rows({}, {}, {})).result)
+        return done
+
+    def answer(self) -> None:
+        """Answer what was asked last."""
+        self.asked[-1].set_result(self._works[-1]())

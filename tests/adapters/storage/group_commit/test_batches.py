@@ -7,15 +7,17 @@ import pytest
 from chatnest.adapters.storage.group_commit import GroupCommit
 from chatnest.domain.errors import ConfigurationError, StoreUnavailableError
 from chatnest.domain.ledger import Change, Rows
+from chatnest.testing.clock import ManualClock
 from chatnest.testing.ledger_cases import NOON, open_hold, writing
 from tests.adapters.storage.group_commit.driving import (
+    LIMITS,
     naming,
     passes,
     results,
     sending,
     stored,
 )
-from tests.adapters.storage.group_commit.engine_double import EngineDouble
+from tests.adapters.storage.group_commit.engine_double import EngineDouble, FutureEngine
 
 
 async def test_steps_that_wait_together_are_one_transaction_in_their_order(
@@ -153,3 +155,51 @@ async def test_an_engine_with_an_error_class_of_its_own_is_unavailable(
     answers = await results(sending(store, 2))
     assert {str(answer) for answer in answers} == {"here is down"}
     assert all(isinstance(answer, StoreUnavailableError) for answer in answers)
+
+
+async def test_an_engine_that_answers_with_a_future_is_spared_a_task(
+    clock: ManualClock, quiet_loop: None
+) -> None:
+    engine = FutureEngine(clock)
+    store = GroupCommit(engine, clock, LIMITS)
+    tasks = sending(store, 12)
+    before = asyncio.all_tasks()
+    for size in (8, 4):
+        await passes()
+        assert asyncio.all_tasks() <= before
+        assert engine.batches[-1] == size
+        engine.answer()
+    assert await results(tasks) == list(range(12))
+    await store.aclose()
+
+
+async def test_a_future_that_is_given_up_is_cancelled_and_the_next_batch_asked_for(
+    clock: ManualClock, quiet_loop: None
+) -> None:
+    engine = FutureEngine(clock)
+    store = GroupCommit(engine, clock, LIMITS)
+    tasks = sending(store, 8)
+    await clock.run_for(LIMITS.answer_us)
+    assert {type(task.exception()) for task in tasks} == {StoreUnavailableError}
+    assert engine.asked[0].cancelled()
+    further = sending(store, 2)
+    await passes()
+    engine.answer()
+    assert await results(further) == [0, 1]
+    await store.aclose()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("closed"), OSError("no thread")])
+async def test_an_engine_may_fail_before_it_gives_a_future(
+    clock: ManualClock, quiet_loop: None, error: Exception
+) -> None:
+    engine = FutureEngine(clock)
+    store = GroupCommit(engine, clock, LIMITS)
+    engine.error = error
+    assert {repr(answer) for answer in await results(sending(store, 3))} == {repr(error)}
+    engine.error = None
+    tasks = sending(store, 3)
+    await passes()
+    engine.answer()
+    assert await results(tasks) == [0, 1, 2]
+    await store.aclose()

@@ -99,6 +99,21 @@ async def test_an_engine_that_never_closes_is_left(
     await closing
 
 
+async def test_closing_gives_a_batch_up_that_is_not_answered(
+    store: GroupCommit, engine: EngineDouble, clock: ManualClock
+) -> None:
+    assert await results(sending(store, 1)) == [0]
+    await clock.run_for(LIMITS.answer_us // 2)
+    engine.gate.clear()
+    tasks = sending(store, 3)
+    await passes()
+    closing = asyncio.ensure_future(store.aclose())
+    await clock.run_for(LIMITS.answer_us)
+    assert {type(task.exception()) for task in tasks} == {StoreUnavailableError}
+    engine.gate.set()
+    await results([closing])
+
+
 async def test_every_question_has_its_time(
     store: GroupCommit, engine: EngineDouble, clock: ManualClock
 ) -> None:
