@@ -3,7 +3,7 @@
 Pure mapping, without SDK and HTTP. The wire's words (prompt, completion) end here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -68,8 +68,6 @@ class _Chunk(msgspec.Struct, gc=False):
 
 
 _CHUNKS = msgspec.json.Decoder(_Chunk)
-# Fewer chunks are read one by one.
-_MANY = 4
 # OpenAI's chunks say that they have no usage, and most of them are only text: not worth decoding.
 _NULL_SIZE = len(b"null")
 
@@ -95,21 +93,6 @@ class AnswerDecoder(StreamDecoder):
         self._usage: TokenUsage | None = None
         self._calls = ToolCalls()
 
-    def decode(self, payloads: Sequence[bytes]) -> list[ProviderEvent]:
-        """The events of one read; many chunks are read in one go, which takes half the time."""
-        if len(payloads) < _MANY or self.ended:
-            return super().decode(payloads)
-        chunks = _chunks_in(payloads[:-1])
-        events: list[ProviderEvent] = []
-        try:
-            for chunk, payload in zip(chunks, payloads, strict=False):
-                self._take_chunk(chunk, payload, events)
-        except ProviderError as failure:
-            self.failure = failure
-            return events
-        events += super().decode(payloads[len(chunks) :])
-        return events
-
     def _take(self, payload: bytes, events: list[ProviderEvent]) -> None:
         if payload[:6] == b"[DONE]":
             events += self._end()
@@ -119,9 +102,6 @@ class AnswerDecoder(StreamDecoder):
         except msgspec.DecodeError as error:
             failure = Failure(FailureKind.MALFORMED)
             raise ProviderError("a chunk of the stream cannot be read", failure) from error
-        self._take_chunk(chunk, payload, events)
-
-    def _take_chunk(self, chunk: _Chunk, payload: bytes, events: list[ProviderEvent]) -> None:
         if chunk.error:
             raise error_inside(chunk.error)
         for choice in chunk.choices or ():
@@ -172,23 +152,6 @@ class AnswerDecoder(StreamDecoder):
             reason = FinishReason.TOOL_CALLS
         finished = Finished(reason)
         return [finished] if self._usage is None else [UsageReported(self._usage), finished]
-
-
-def _chunks_in(payloads: Sequence[bytes]) -> list[_Chunk]:
-    """The chunks that *payloads* are; none where they must be read one after the other.
-
-    Each is an object on a line of its own, so that what can be read together is what could be read
-    apart: inside a value no object can follow another without a comma.
-    """
-    lines = b"\n".join(payloads)
-    between = len(payloads) - 1
-    if lines.count(b"\n") != between or lines.count(b"}\n{") != between:
-        return []
-    try:
-        chunks = _CHUNKS.decode_lines(lines)
-    except msgspec.DecodeError:
-        return []
-    return chunks if len(chunks) == len(payloads) else []
 
 
 def _content_events(pieces: list[_Piece]) -> list[ProviderEvent]:

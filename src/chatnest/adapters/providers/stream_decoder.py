@@ -1,6 +1,6 @@
 """What the decoders of all wires have in common: how a stream is taken in, and how it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import ProviderEvent
@@ -17,7 +17,7 @@ class StreamDecoder:
         self.ended = False
         self.failure: ProviderError | None = None
 
-    def decode(self, payloads: Sequence[bytes]) -> list[ProviderEvent]:
+    def decode(self, payloads: Iterable[bytes]) -> list[ProviderEvent]:
         """The events of one read; often none. What follows the end is ignored."""
         events: list[ProviderEvent] = []
         try:
