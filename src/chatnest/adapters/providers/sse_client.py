@@ -7,7 +7,7 @@ Addresses, headers and errors are the SDK's
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -23,7 +23,7 @@ from chatnest.adapters.providers.sse import EventDecoder
 from chatnest.adapters.providers.stream_decoder import StreamDecoder
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
 from chatnest.domain.events import ProviderBatch
-from chatnest.domain.ports import ProviderCall
+from chatnest.domain.ports import ProviderCall, ProviderStream
 
 EVENT_STREAM = "text/event-stream"
 
@@ -54,22 +54,9 @@ class EventStreamClient:
         self._session = HttpSession(endpoint.url, headers, connections)
         self._ending: set[asyncio.Task[None]] = set()
 
-    @asynccontextmanager
-    async def stream(self, call: ProviderCall) -> AsyncIterator[AsyncIterator[ProviderBatch]]:
+    def stream(self, call: ProviderCall) -> ProviderStream:
         """Open one call; as the port says it."""
-        response = await self._open(call)
-        decoder = self._wire.answer_decoder()
-        batches = _batches(response, decoder, self._longest_silence_s)
-        try:
-            yield batches
-        finally:
-            # Nothing here waits before the connection is closed, so no cancellation can come
-            # between.
-            if decoder.ended and self._keep_alive and len(self._ending) < _MOST_ENDING:
-                self._let_end(response)
-            else:
-                response.close()
-            await batches.aclose()
+        return _Stream(self, call)
 
     async def aclose(self) -> None:
         """Close every connection; calls under way are to be left before. May be called twice."""
@@ -78,7 +65,12 @@ class EventStreamClient:
         await asyncio.gather(*self._ending, return_exceptions=True)
         await self._session.aclose()
 
-    async def _open(self, call: ProviderCall) -> aiohttp.ClientResponse:
+    async def open(self, call: ProviderCall) -> aiohttp.ClientResponse:
+        """The beginning of the answer to *call*; it is to be left with :meth:`leave`.
+
+        Raises:
+            ProviderError: there is none.
+        """
         response = await self._session.post(self._wire.request_body(call), call.connect_us)
         if 200 <= response.status < 300:
             return response
@@ -89,14 +81,43 @@ class EventStreamClient:
         error = self._endpoint.error(response.status, response.raw_headers, body)
         raise refused(error, self._wire.error_words) from error
 
-    def _let_end(self, response: aiohttp.ClientResponse) -> None:
-        """Wait aside for the end of a body, so that the next call can have its connection."""
-        if response.closed:
-            # The end came with the answer's, and the connection was given back.
-            return
-        task = asyncio.create_task(_read_end(response))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+    def read(
+        self, response: aiohttp.ClientResponse
+    ) -> tuple[StreamDecoder, AsyncGenerator[ProviderBatch]]:
+        """What takes the body of *response* in, and the batches that it gives."""
+        decoder = self._wire.answer_decoder()
+        return decoder, _batches(response, decoder, self._longest_silence_s)
+
+    def leave(self, response: aiohttp.ClientResponse, *, is_over: bool) -> None:
+        """Close the connection, or keep it where the answer *is_over*. Nothing here waits."""
+        if not (is_over and self._keep_alive and len(self._ending) < _MOST_ENDING):
+            response.close()
+        elif not response.closed:
+            # The end of the body is waited for aside, so that the next call can have the
+            # connection; where it came with the answer's, that was given back already.
+            task = asyncio.create_task(_read_end(response))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+
+class _Stream(AbstractAsyncContextManager[AsyncIterator[ProviderBatch]]):
+    """One call of *client*: a class of its own, which takes half the time of a generator's."""
+
+    __slots__ = ("_batches", "_call", "_client", "_decoder", "_response")
+
+    def __init__(self, client: EventStreamClient, call: ProviderCall) -> None:
+        self._client = client
+        self._call = call
+
+    async def __aenter__(self) -> AsyncIterator[ProviderBatch]:
+        self._response = await self._client.open(self._call)
+        self._decoder, self._batches = self._client.read(self._response)
+        return self._batches
+
+    async def __aexit__(self, *_: object) -> None:
+        # No cancellation can come between: the connection is closed before anything waits.
+        self._client.leave(self._response, is_over=self._decoder.ended)
+        await self._batches.aclose()
 
 
 async def _batches(
