@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from chatnest.domain.messages import Message, Role
-from chatnest.domain.trimming import PromptTooLarge, PromptUnit, Trimmed, trim
+from chatnest.domain.trimming import PromptTooLarge, PromptUnit, Trimmed, keeps_all, trim
 from chatnest.testing.conversations import (
     conversations,
     plain_conversations,
@@ -219,3 +219,23 @@ def test_a_conversation_that_is_whole_and_fits_is_sent_as_it_is(messages: list[M
     weights = [1] * len(messages)
     outcome = trim(messages, weights, max_messages=len(messages), token_limit=len(messages))
     assert outcome == Trimmed(tuple(messages), len(messages), tuple(range(len(messages))))
+
+
+@given(cases())
+def test_what_is_said_to_be_kept_whole_loses_nothing_but_for_its_weight(case: Case) -> None:
+    limits = case.max_messages, case.user_first
+    if keeps_all(case.messages, limits[0], user_first=limits[1]):
+        weightless = replace(case, weights=[0] * len(case.messages)).trimmed()
+        assert isinstance(weightless, Trimmed)
+        assert list(weightless.messages) == case.messages
+
+
+@given(plain_conversations(WORDS), st.integers(0, 3), st.booleans())
+def test_a_plain_conversation_is_seen_to_be_kept_whole_up_to_the_limit(
+    messages: list[Message], spare: int, user_first: bool
+) -> None:
+    spoken = [message for message in messages if message.role is not Role.SYSTEM]
+    opens = not spoken or spoken[0].role is Role.USER
+    kept = keeps_all(messages, len(spoken) + spare, user_first=user_first)
+    assert kept is (opens or not user_first)
+    assert not keeps_all(messages, len(spoken) - 1, user_first=user_first)

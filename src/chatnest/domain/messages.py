@@ -91,10 +91,10 @@ class Message:
         is_error: bool = False,
     ) -> Self:
         """A message of *parts*; of one that is a single text, the text alone is kept."""
-        content = "\n".join([part.text for part in parts if isinstance(part, TextPart)])
-        is_plain = all(isinstance(part, TextPart) for part in parts) and len(parts) <= 1
+        texts = [part.text for part in parts if isinstance(part, TextPart)]
+        is_plain = len(texts) == len(parts) <= 1
         kept = () if is_plain else tuple(parts)
-        return cls(role, content, tool_calls, tool_call_id, False, kept, is_error)
+        return cls(role, "\n".join(texts), tool_calls, tool_call_id, False, kept, is_error)
 
     @property
     def images(self) -> tuple[ImagePart, ...]:

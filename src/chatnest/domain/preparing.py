@@ -6,7 +6,7 @@ anything is held or sent.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from chatnest.domain.admission import Admission
@@ -111,7 +111,8 @@ class Preparation:
         prompt = await fit(asked, self.profile)
         if isinstance(prompt, PromptTooLarge):
             return prompt
-        sent = Asked(prompt.messages, asked.tools, asked.beside)
+        is_whole = len(prompt.messages) == len(asked.messages)
+        sent = asked if is_whole else replace(asked, messages=prompt.messages)
         demand = Demand(
             input_tokens=prompt.input_tokens,
             max_output_tokens=prompt.output_cap,

@@ -14,7 +14,7 @@ from chatnest.domain.messages import Message
 from chatnest.domain.ports import TokenCounter, TokenOverhead
 from chatnest.domain.profiles import Profile
 from chatnest.domain.tools import Tool
-from chatnest.domain.trimming import PromptTooLarge, Trimmed, trim
+from chatnest.domain.trimming import PromptTooLarge, Trimmed, keeps_all, trim
 from chatnest.domain.usage import TokenUsage
 
 # To learn from a call, its texts are counted, which nothing else needs.
@@ -35,7 +35,7 @@ class Asked:
     @property
     def fixed_texts(self) -> tuple[str, ...]:
         """All that is always sent, whatever is trimmed."""
-        texts = tuple(tool.text for tool in self.tools)
+        texts = tuple([tool.text for tool in self.tools])
         return (*texts, self.beside) if self.beside else texts
 
 
@@ -147,6 +147,8 @@ class PromptFitter:
     def _newest(self, asked: Asked, profile: Profile) -> Asked | PromptTooLarge:
         """What the message limit alone would keep of *asked*: no other limit keeps more."""
         messages = asked.messages
+        if keeps_all(messages, profile.max_messages, user_first=self._user_first):
+            return asked
         kept = self._trim(messages, [0] * len(messages), profile, token_limit=0)
         if isinstance(kept, PromptTooLarge):
             return kept

@@ -81,7 +81,7 @@ def trim(
     if len(weights) != len(messages) or min(weights, default=0) < 0:
         raise ValueError("every message needs one weight that is not negative")
     total = sum(weights)
-    if total <= token_limit and _stays_whole(messages, max_messages, user_first):
+    if total <= token_limit and keeps_all(messages, max_messages, user_first=user_first):
         return Trimmed(tuple(messages), total, tuple(range(len(messages))))
     units = _units(messages, weights)
     count = sum(unit.messages for unit in units if unit.required)
@@ -102,11 +102,11 @@ def trim(
     )
 
 
-def _stays_whole(messages: Sequence[Message], max_messages: int, user_first: bool) -> bool:
-    """Whether nothing can be lost for the number of its messages, or for what they are.
+def keeps_all(messages: Sequence[Message], max_messages: int, *, user_first: bool) -> bool:
+    """Whether :func:`trim` drops nothing but for the weight of the messages; False if unsure.
 
-    So it is with nearly every conversation, and this is the cheapest way to see it. One with tools
-    in it may hold half of an exchange: whether it does, its units tell.
+    Nothing of nearly every conversation is dropped, and this is the cheapest way to see it. One
+    with tools in it may hold half of an exchange: whether it does, its units tell.
     """
     spoken = [message for message in messages if message.role is not _SYSTEM]
     if len(spoken) > max_messages:

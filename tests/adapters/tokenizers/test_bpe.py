@@ -1,5 +1,6 @@
 """What is particular to the byte-pair counter: exactness, chunks, threads and its memory."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,13 @@ from hypothesis import strategies as st
 from tiktoken import Encoding
 
 from chatnest.adapters.tokenizers import BpeTokenCounter, bpe
-from chatnest.adapters.tokenizers.bpe import CHUNK_CHARS, CUT_MARGIN_TOKENS, counted_chunks
+from chatnest.adapters.tokenizers.bpe import (
+    CHUNK_CHARS,
+    CUT_MARGIN_TOKENS,
+    MOST_BYTES_IN_A_TOKEN,
+    MOST_LETTERS_IN_A_TOKEN,
+    counted_chunks,
+)
 from chatnest.adapters.tokenizers.models import byte_length
 from chatnest.adapters.tokenizers.vocabularies import Vocabulary, encoding
 from chatnest.testing.tokens import texts
@@ -232,12 +239,31 @@ async def test_counting_stops_soon_after_there_are_more(monkeypatch: pytest.Monk
             yield chunk, tokens
 
     monkeypatch.setattr(bpe, "counted_chunks", noted)
-    text = "word " * 200_000
+    text = "17 " * 60_000
     assert await BpeTokenCounter().count("gpt-4o", text, most=2_000) > 2_000
-    assert read < 4 * 2_000 * len("word ")
+    assert 0 < read < 4 * 2_000 * len("17 ")
+
+
+@pytest.mark.parametrize("word", ["word ", "17 ", "我"])
+async def test_what_is_far_too_long_is_not_counted_at_all(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    tallied, text = Tallied(monkeypatch), word * 200_000
+    told = await BpeTokenCounter().count("gpt-4o", text, most=2_000)
+    assert tallied.times == 0
+    assert 2_000 < told <= await BpeTokenCounter().count("gpt-4o", text)
+
+
+@pytest.mark.parametrize("vocabulary", Vocabulary)
+def test_no_token_is_longer_than_it_is_said_to_be(vocabulary: Vocabulary) -> None:
+    tokens = encoding(vocabulary).token_byte_values()
+    assert max(map(len, tokens)) == MOST_BYTES_IN_A_TOKEN
+    letters = [len(re.sub(rb"[^A-Za-z]", b"", token)) for token in tokens]
+    assert max(letters) <= MOST_LETTERS_IN_A_TOKEN
 
 
 async def test_a_count_that_stopped_is_not_remembered_as_the_whole() -> None:
     counter, text = BpeTokenCounter(), "word " * 20_000
-    assert await counter.count("gpt-4o", text, most=10) < 20_000
+    for most in (10, 10_000):
+        assert await counter.count("gpt-4o", text, most=most) < 20_000
     assert await counter.count("gpt-4o", text) >= 20_000

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from string import ascii_letters
 
 from tiktoken import Encoding
 
@@ -20,6 +21,11 @@ CHUNK_CHARS = 4_096
 # Where a chunk has no good place to end, the two sides can be fewer tokens than the whole was: by
 # 7 at the most in 480,000 random cuts through random runs of both vocabularies' own tokens.
 CUT_MARGIN_TOKENS = 16
+
+# No token of either vocabulary has more: what is far too long is known to be so without counting.
+MOST_BYTES_IN_A_TOKEN = 128
+MOST_LETTERS_IN_A_TOKEN = 41
+_LETTERS = ascii_letters.encode()
 
 # About 5 ms of work at the worst; more is done in a thread.
 _INLINE_BYTES = 16_384
@@ -71,6 +77,8 @@ class BpeTokenCounter:
         return tokenization_of(model).overhead
 
     def _count(self, tokenization: Tokenization, text: str, most: int | None) -> int:
+        if most is not None and (least := _least(text, most)) > most:
+            return least
         if len(text) < _REMEMBERED_FROM_CHARS:
             return _estimate(tokenization, text, most)
         key = (tokenization, _digest(text))
@@ -155,6 +163,16 @@ def _estimate(tokenization: Tokenization, text: str, most: int | None) -> int:
         if most is not None and hundredths > most * 100:
             break
     return min(-(-hundredths // 100), _bound(tokenization, text))
+
+
+def _least(text: str, most: int) -> int:
+    """No more tokens than *text* has in any family; zero where that cannot be above *most*."""
+    size = byte_length(text)
+    if size <= most * MOST_LETTERS_IN_A_TOKEN:
+        return 0
+    others = text.encode("utf-8", "surrogatepass").translate(None, _LETTERS)
+    letters = size - len(others)
+    return max(letters // MOST_LETTERS_IN_A_TOKEN, size // MOST_BYTES_IN_A_TOKEN)
 
 
 def _bound(tokenization: Tokenization, text: str) -> int:

@@ -20,7 +20,8 @@ def refuse_nul(body: bytes) -> None:
     Raises:
         InvalidRequestError: one does; names the first such field.
     """
-    if _ESCAPED_NUL not in body:
+    # One byte is looked for in a fraction of the time that six take.
+    if b"\\" not in body or _ESCAPED_NUL not in body:
         return
     try:
         value = json.loads(body)
