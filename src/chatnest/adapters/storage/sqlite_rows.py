@@ -105,15 +105,16 @@ def _is_open(hold: Hold) -> bool:
 
 
 def _key_row(key: AccountKey) -> _Row:
-    return key.scope, key.unit.value, key.period.value, key.start
+    # Members are strings: their values are the same, but take longer to get.
+    return key.scope, key.unit, key.period, key.start
 
 
 def _account_row(account: Account) -> _Row:
     key = account.key
     return (
         key.scope,
-        key.unit.value,
-        key.period.value,
+        key.unit,
+        key.period,
         key.start,
         account.limit,
         account.settled,
@@ -134,7 +135,7 @@ def _call_row(hold: Hold) -> _Row:
         hold.profile,
         hold.provider,
         hold.model,
-        hold.state.value,
+        hold.state,
         hold.outcome,
         hold.created_at,
         hold.expires_at,

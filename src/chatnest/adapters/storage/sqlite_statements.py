@@ -7,7 +7,7 @@ in one statement: what is read comes back as one JSON text.
 Statements differ by their number of rows. There are few of them, each prepared once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Final, TypeVar
 
@@ -35,10 +35,10 @@ CALL_COLUMNS: Final = """
 """
 
 
-def some(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+def some(rows: Sequence[T]) -> Iterable[Sequence[T]]:
     """*rows* in parts that one statement takes."""
     if len(rows) <= _ROWS:
-        return iter((rows,) if rows else ())
+        return (rows,) if rows else ()
     return (rows[first : first + _ROWS] for first in range(0, len(rows), _ROWS))
 
 
