@@ -73,6 +73,8 @@ def checked(keys: Keys, change: Change[T]) -> Change[T]:
 
 
 def _check(named: Collection[object], changed: Collection[object]) -> None:
+    if not changed:
+        return
     once = set(changed)
     if not once.issubset(named):
         raise ValueError("a step may only change rows whose keys it named")

@@ -14,8 +14,8 @@ from chatnest.domain.errors import ChatNestError, ConfigurationError, StoreUnava
 from chatnest.domain.ports import Clock
 
 _CACHE_KIB: Final = 64 * 1_024
-# As many as there are: one for each kind of rows, and each number of them.
-_STATEMENTS: Final = 256
+# More than there are: one for each kind of rows and each number of them.
+_STATEMENTS: Final = 512
 _ASK_EVERY_S: Final = 0.0005
 
 # Closing any handle of a file ends all locks that this process has on it. The handle that makes

@@ -1,7 +1,7 @@
 """Rows to and from SQLite: those that a step names, and those that it changed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, zip_longest
 from typing import Any, Final
 
 import apsw
@@ -24,11 +24,21 @@ _holds_decoder: Final = msgspec.json.Decoder(list[Hold])
 
 def load(database: apsw.Connection, keys: Keys) -> Rows:
     """The rows at *keys* that there are."""
-    return Rows(
-        dict(_accounts(database, keys.accounts)),
-        dict(_rates(database, keys.rates)),
-        {hold.id: hold for hold in _holds(database, keys.holds)},
-    )
+    accounts: dict[AccountKey, Account] = {}
+    rates: dict[RateKey, RateState] = {}
+    holds: dict[str, Hold] = {}
+    some = statements.some
+    kinds = some(keys.accounts), some(keys.rates), some(keys.holds)
+    for account_keys, rate_keys, ids in zip_longest(*kinds, fillvalue=()):
+        found = _found(database, account_keys, rate_keys, ids)
+        # Under the caller's own keys: those are found again without being compared.
+        for place, limit, settled, held, carried in _accounts_decoder.decode(found[0]):
+            key = account_keys[place]
+            accounts[key] = Account(key, limit, settled, held, carried)
+        for place, mark, count in _rates_decoder.decode(found[1]):
+            rates[rate_keys[place]] = RateState(mark, count)
+        holds.update({hold.id: hold for hold in _holds_decoder.decode(found[2])})
+    return Rows(accounts, rates, holds)
 
 
 def write(database: apsw.Connection, stored: Mapping[str, Hold], change: Change[Any]) -> None:
@@ -50,37 +60,26 @@ def write(database: apsw.Connection, stored: Mapping[str, Hold], change: Change[
     _put(database, statements.accounts_dropped, forgotten)
 
 
-def _accounts(
-    database: apsw.Connection, keys: Sequence[AccountKey]
-) -> Iterator[tuple[AccountKey, Account]]:
-    # A key that is the caller's own object is found without being compared.
-    for named in statements.some(keys):
-        found = _asked(database, statements.accounts_named, [_key_row(key) for key in named])
-        for place, limit, settled, held, carried in _accounts_decoder.decode(found):
-            key = named[place]
-            yield key, Account(key, limit, settled, held, carried)
-
-
-def _rates(
-    database: apsw.Connection, keys: Sequence[RateKey]
-) -> Iterator[tuple[RateKey, RateState]]:
-    for named in statements.some(keys):
-        found = _asked(database, statements.rates_named, [(key.scope, key.name) for key in named])
-        for place, mark, count in _rates_decoder.decode(found):
-            yield named[place], RateState(mark, count)
-
-
-def _holds(database: apsw.Connection, ids: Sequence[str]) -> Iterator[Hold]:
-    for named in statements.some(ids):
-        found = _asked(database, statements.holds_named, [(hold_id,) for hold_id in named])
-        yield from _holds_decoder.decode(found)
-
-
-def _asked(database: apsw.Connection, statement: Callable[[int], str], rows: Sequence[_Row]) -> str:
+def _found(
+    database: apsw.Connection,
+    accounts: Sequence[AccountKey],
+    rates: Sequence[RateKey],
+    holds: Sequence[str],
+) -> Any:
+    """A JSON text for the rows of each kind."""
+    places = [statements.places_for(len(named)) for named in (accounts, rates, holds)]
+    values = [
+        *_filled([_key_row(key) for key in accounts], 4 * places[0]),
+        *_filled([(key.scope, key.name) for key in rates], 2 * places[1]),
+        *_filled([(hold_id,) for hold_id in holds], places[2]),
+    ]
     # The one row alone is waited for, not that there is no other.
-    answers = database.execute(statement(len(rows)), tuple(chain.from_iterable(rows)))
-    found: str = next(answers)[0]
-    return found
+    return next(database.execute(statements.rows_named(*places), values))
+
+
+def _filled(rows: Sequence[_Row], size: int) -> list[Any]:
+    values = list(chain.from_iterable(rows))
+    return values + [None] * (size - len(values))
 
 
 def _put(database: apsw.Connection, statement: Callable[[int], str], rows: Sequence[_Row]) -> None:
@@ -105,15 +104,16 @@ def _is_open(hold: Hold) -> bool:
 
 
 def _key_row(key: AccountKey) -> _Row:
-    return key.scope, key.unit.value, key.period.value, key.start
+    # Members are strings: their values are the same, but take longer to get.
+    return key.scope, key.unit, key.period, key.start
 
 
 def _account_row(account: Account) -> _Row:
     key = account.key
     return (
         key.scope,
-        key.unit.value,
-        key.period.value,
+        key.unit,
+        key.period,
         key.start,
         account.limit,
         account.settled,
@@ -134,7 +134,7 @@ def _call_row(hold: Hold) -> _Row:
         hold.profile,
         hold.provider,
         hold.model,
-        hold.state.value,
+        hold.state,
         hold.outcome,
         hold.created_at,
         hold.expires_at,

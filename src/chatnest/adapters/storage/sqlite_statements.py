@@ -1,13 +1,13 @@
 """Statements that read or write many rows at once.
 
 SQLite lets go of the interpreter for each row that it returns and for each statement that it
-ends, and a busy event loop gives it back late. So rows are asked for, and written, some at a time
-in one statement: what is read comes back as one JSON text.
+ends, and a busy event loop gives it back late. So one statement writes some rows of a kind, and
+one reads some of every kind: as one row, with a JSON text for each kind.
 
 Statements differ by their number of rows. There are few of them, each prepared once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Final, TypeVar
 
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 # More take as long for each row, and every number of rows is a statement that is kept.
 _ROWS: Final = 16
+
+_NONE: Final = "'[]'"
 
 HOLD_JSON: Final = """json_object(
     'id', id, 'request_id', request_id, 'principal', principal, 'profile', profile,
@@ -35,42 +37,43 @@ CALL_COLUMNS: Final = """
 """
 
 
-def some(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+def some(rows: Sequence[T]) -> Iterable[Sequence[T]]:
     """*rows* in parts that one statement takes."""
     if len(rows) <= _ROWS:
-        return iter((rows,) if rows else ())
+        return (rows,) if rows else ()
     return (rows[first : first + _ROWS] for first in range(0, len(rows), _ROWS))
+
+
+def places_for(count: int) -> int:
+    """How many places a question for *count* rows has: fewer numbers make fewer statements."""
+    return 1 << (count - 1).bit_length() if count else 0
 
 
 # CROSS JOIN: the few rows that are asked for come first, however small SQLite takes a table for.
 @cache
-def accounts_named(count: int) -> str:
-    """Reads the accounts at *count* keys: the place of each in the question, and its numbers."""
-    return f"""
+def rows_named(accounts: int, rates: int, holds: int) -> str:
+    """Reads what there is at so many keys of each kind; those that are NULL name nothing.
+
+    An account, or a rate state, is told as the place of its key in the question and its numbers.
+    """
+    before = accounts * 4 + rates * 2
+    ids = ", ".join([f"(?{before + place})" for place in range(1, holds + 1)])
+    found_accounts = f"""(
         SELECT json_group_array(json_array(column1, "limit", settled, held, carried))
-        FROM (VALUES {_placed(count, 4)}) CROSS JOIN accounts
-        ON scope = column2 AND unit = column3 AND period = column4 AND start_us = column5
-    """
-
-
-@cache
-def rates_named(count: int) -> str:
-    """Reads the rate states at *count* keys: the place of each in the question, and its numbers."""
-    return f"""
+        FROM (VALUES {_placed(accounts, 4)}) CROSS JOIN accounts
+        ON scope = column2 AND unit = column3 AND period = column4 AND start_us = column5)"""
+    found_rates = f"""(
         SELECT json_group_array(json_array(column1, mark_us, count))
-        FROM (VALUES {_placed(count, 2)}) CROSS JOIN rates ON scope = column2 AND name = column3
-    """
-
-
-@cache
-def holds_named(count: int) -> str:
-    """Reads the holds of *count* ids, open or closed."""
-    ids = ", ".join([f"(?{place})" for place in range(1, count + 1)])
-    return f"""
+        FROM (VALUES {_placed(rates, 2)}) CROSS JOIN rates
+        ON scope = column2 AND name = column3)"""
+    found_holds = f"""(
         SELECT json_group_array({HOLD_JSON}) FROM (
             SELECT holds.* FROM (VALUES {ids}) CROSS JOIN holds ON id = column1
             UNION ALL
-            SELECT journal.* FROM (VALUES {ids}) CROSS JOIN journal ON id = column1)
+            SELECT journal.* FROM (VALUES {ids}) CROSS JOIN journal ON id = column1))"""
+    return f"""
+        SELECT {found_accounts if accounts else _NONE}, {found_rates if rates else _NONE},
+            {found_holds if holds else _NONE}
     """
 
 
