@@ -18,7 +18,7 @@ class CallLimits:
         self._wait = wait
         self._awaited = ""
         self._progress = Watchdog(clock, self._no_progress)
-        self._total = Watchdog(clock, lambda: self._end("total"))
+        self._total = Watchdog(clock, self._too_long)
         self.late: Failure | None = None
         self.farewell: PublicError | None = None
         self.is_stopped = False
@@ -67,6 +67,9 @@ class CallLimits:
         # While the reader has the last event, nothing is expected of the provider.
         if self._wait.is_waiting:
             self._end(self._awaited)
+
+    def _too_long(self) -> None:
+        self._end("total")
 
     def _end(self, code: str) -> None:
         if not self.is_final:

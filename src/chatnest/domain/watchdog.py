@@ -54,8 +54,12 @@ class Watchdog:
         self._deadline_us = None
 
     def close(self) -> None:
-        """Expect nothing ever again. May be called twice."""
+        """Expect nothing ever again. May be called twice.
+
+        Its owner is let go, so that both are freed at once and not by a garbage collection.
+        """
         self._deadline_us = None
+        self._on_late = _nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -78,6 +82,10 @@ class Watchdog:
         self._on_late()
 
 
+def _nothing() -> None:
+    """What a watchdog that was closed does."""
+
+
 class Interruption:
     """Ends a wait of the current task by cancelling the task, and takes that cancel back.
 
@@ -89,7 +97,8 @@ class Interruption:
         self._waiting = False
         self._own = 0
         self._before = 0
-        self._insistence = Watchdog(clock, self._cancel)
+        self._clock = clock
+        self._insistence: Watchdog | None = None
 
     def begin(self) -> None:
         """From here on the current task waits for something that may be interrupted."""
@@ -102,7 +111,7 @@ class Interruption:
     def pause(self) -> None:
         """The task does something else for now, which is not to be interrupted."""
         self._waiting = False
-        if self._own:
+        if self._insistence is not None:
             self._insistence.relax()
 
     @property
@@ -121,16 +130,19 @@ class Interruption:
         if asyncio.current_task() is not self._task:
             self.begin()
         self._waiting = False
-        self._insistence.expect_within(GIVE_UP_WITHIN_US)
+        self._insist()
 
     def end(self) -> bool:
         """The wait is over: take every own cancel back. Whether the task is cancelled by others."""
         self._waiting = False
-        self._insistence.close()
+        if self._insistence is not None:
+            self._insistence.close()
+            self._insistence = None
         while self._task is not None and self._own:
             self._own -= 1
             self._task.uncancel()
-        return self.by_others
+        by_others, self._task = self.by_others, None
+        return by_others
 
     @property
     def by_others(self) -> bool:
@@ -144,7 +156,13 @@ class Interruption:
         if self._task is not None:
             self._own += 1
             self._task.cancel()
-            self._insistence.expect_within(GIVE_UP_WITHIN_US)
+            self._insist()
+
+    def _insist(self) -> None:
+        """Cancel the task again and again, until the wait is over."""
+        if self._insistence is None:
+            self._insistence = Watchdog(self._clock, self._cancel)
+        self._insistence.expect_within(GIVE_UP_WITHIN_US)
 
 
 class BoundedContext(Generic[T]):
