@@ -7,13 +7,13 @@ behind a proxy is read from ``X-Forwarded-For`` by the server, only for configur
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from inspect import isawaitable
 from typing import Any
 
 from litestar.connection import ASGIConnection
 
 from chatnest.app.config import ChatNestConfig, KeyConfig
 from chatnest.app.keys import key_digest
+from chatnest.app.request_headers import first_header
 from chatnest.domain.errors import ChatNestError, ConfigurationError
 from chatnest.domain.requests import Principal
 
@@ -42,7 +42,7 @@ async def identify(resolver: PrincipalResolver, connection: Connection) -> Princ
         UnauthorizedError: nobody that may call.
     """
     principal = resolver(connection)
-    return await principal if isawaitable(principal) else principal
+    return principal if isinstance(principal, Principal) else await principal
 
 
 def default_resolver(config: ChatNestConfig) -> PrincipalResolver:
@@ -159,7 +159,7 @@ def _allowed_default(default_profile: str, profiles: Sequence[str] | None) -> st
 
 
 def _presented_key(connection: Connection) -> str | None:
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    scheme, _, token = first_header(connection, b"authorization").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return connection.headers.get("x-api-key", "").strip() or None
+    return first_header(connection, b"x-api-key").strip() or None

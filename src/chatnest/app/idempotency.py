@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from litestar import Request
 
+from chatnest.app.request_headers import header_values
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.requests import ChatRequest
 
 KEY_HEADER: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 255
+_RAW_KEY_HEADER: Final = KEY_HEADER.lower().encode()
 
 
 def keyed(asked: ChatRequest, request: Request[Any, Any, Any]) -> ChatRequest:
@@ -18,7 +20,7 @@ def keyed(asked: ChatRequest, request: Request[Any, Any, Any]) -> ChatRequest:
     Raises:
         InvalidRequestError: it is none that can be kept, or there are several.
     """
-    keys = request.headers.getall(KEY_HEADER, [])
+    keys = header_values(request, _RAW_KEY_HEADER)
     if not keys:
         return asked
     if len(keys) > 1:
