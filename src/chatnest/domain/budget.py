@@ -42,30 +42,14 @@ class Unit(StrEnum):
     STREAMS = "streams"
 
 
-class _HashedOnce:
-    """Has room for a hash beside the fields of a dataclass, which neither copies nor stores it."""
-
-    __slots__ = ("_hash",)
-    _hash: int
-
-
 @dataclass(frozen=True, slots=True, order=True)
-class AccountKey(_HashedOnce):
+class AccountKey:
     """One scope, in one unit, in the window that began at ``start``."""
 
     scope: str
     unit: Unit
     period: Period
     start: int
-
-    def __hash__(self) -> int:
-        # Asked for a dozen times in each step, by every table that the key is in.
-        try:
-            return self._hash
-        except AttributeError:
-            found = hash((self.scope, self.unit, self.period, self.start))
-            object.__setattr__(self, "_hash", found)
-            return found
 
 
 @dataclass(frozen=True, slots=True)
