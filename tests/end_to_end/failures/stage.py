@@ -105,16 +105,20 @@ class Stage:
         return connection.gone_us - since_us
 
     async def used(self) -> int:
-        """The tokens that the caller is charged for today, once nothing is held any more."""
-
-        async def nothing_held() -> bool:
-            return not any(limit["held"] for limit in (await usage(self.port)).values())
-
-        await until(nothing_held)
+        """The tokens that the caller is charged for today, once every call is settled."""
+        await until(self._nothing_held)
         return int((await usage(self.port))["tokens-day"]["used"])
 
     async def journal(self) -> list[Entry]:
-        """Every attempt in order; fails where the accounts are not the sum of them."""
+        """Every attempt in order, once it is settled; fails where the accounts are not their sum.
+
+        No client waits for a settlement, and this reads the ledger beside the application.
+        """
+        await until(self._nothing_held)
+        return await self.journal_now()
+
+    async def journal_now(self) -> list[Entry]:
+        """The same, with the calls that are still under way."""
         books = await self._ledger.books()
         recount = Recount()
         recount.add(LedgerPage(tuple(books.accounts.values()), tuple(books.holds.values())))
@@ -124,6 +128,9 @@ class Stage:
             Entry(f"{hold.provider}/{hold.model}", hold.outcome, hold.state, charged_tokens(hold))
             for hold in holds
         ]
+
+    async def _nothing_held(self) -> bool:
+        return not any(limit["held"] for limit in (await usage(self.port)).values())
 
 
 @asynccontextmanager

@@ -55,7 +55,7 @@ async def test_who_finds_no_place_waits_for_a_moment_and_holds_nothing(
         async with await chat(app.port, ASKED) as client:
             await assert_refused(client, "provider_busy", 1)
         assert app.clock.monotonic_us() - since_us >= WAIT_S * US_PER_S
-        assert len(await app.journal()) == 1
+        assert len(await app.journal_now()) == 1
 
         go_on.set()
         assert (await served).last.name == "done"
