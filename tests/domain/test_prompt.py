@@ -57,6 +57,17 @@ async def test_only_what_the_message_limit_could_keep_is_counted() -> None:
     assert counter.counted == texts[-PROFILE.max_messages :]
 
 
+async def test_a_last_turn_of_too_many_messages_is_refused_without_counting_them() -> None:
+    most = PROFILE.max_messages
+    answers = [Message(Role.ASSISTANT, "w " * 500) for _ in range(most)]
+    fit, counter = fitter()
+    refusal = PromptTooLarge(most + 1, most, PromptUnit.MESSAGES)
+    asked = Asked((*said("w " * 500).messages, *answers))
+
+    assert await fit.fit(asked, PROFILE) == await fit.fit_counted(asked, PROFILE) == refusal
+    assert counter.counted == []
+
+
 async def test_a_last_turn_may_eat_into_the_cap_down_to_its_minimum() -> None:
     words = 1_000 - EACH - ALL - PROFILE.min_output_tokens
     prompt = await fitted(said("w " * words))

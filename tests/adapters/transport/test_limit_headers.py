@@ -6,7 +6,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatnest.adapters.transport.limit_headers import limit_headers
@@ -24,9 +24,9 @@ _ITEM = re.compile(r'"(?P<name>[ !#-\[\]-~]*)"(?P<parameters>(;[a-z]+=[0-9]{1,15
 def parse(value: str) -> dict[str, Item]:
     """A list of strings with integer parameters, by RFC 9651; nothing else is accepted."""
     items: dict[str, Item] = {}
-    for part in value.split(", "):
-        match = _ITEM.fullmatch(part)
-        assert match, part
+    matches = list(_ITEM.finditer(value))
+    assert ", ".join([match[0] for match in matches]) == value
+    for match in matches:
         assert match["name"] not in items
         pairs = (pair.split("=") for pair in match["parameters"][1:].split(";"))
         items[match["name"]] = {key: int(number) for key, number in pairs}
@@ -102,6 +102,7 @@ def test_a_reset_that_is_over_already_is_now() -> None:
     assert state == {"requests": {"r": 1, "t": 0}, "tokens-day": {"r": 70_000, "t": 0}}
 
 
+@example(name=", ", limit=1, remaining=1, period_us=1, reset_after_us=0)
 @given(
     name=st.text(max_size=8),
     limit=st.integers(1, 100),

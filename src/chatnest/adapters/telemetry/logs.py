@@ -100,5 +100,6 @@ def _usage_fields(usage: TokenUsage | None) -> dict[str, str | int | None]:
 def _shown(value: str | int) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    if isinstance(value, int):
+        return str(value)
+    return value if _PLAIN.fullmatch(value) else json.dumps(value)

@@ -29,9 +29,9 @@ def limit_headers(rates: Iterable[RateStatus], balances: Iterable[Balance], now:
         quota = status.rule.quota
         policies.append(_policy(status.rule.key.name, quota.limit, quota.period_us))
         states.append(_state(status.rule.key.name, status.remaining, status.reset_after_us))
-    for name, (remaining, balance) in _binding(balances).items():
+    for name, (remaining, limit, balance) in _binding(balances).items():
         resets_at = balance.resets_at
-        policies.append(_policy(name, balance.rule.limit or 0, _window_us(balance)))
+        policies.append(_policy(name, limit, _window_us(balance)))
         states.append(_state(name, remaining, None if resets_at is None else resets_at - now))
     if not policies:
         return ()
@@ -43,21 +43,21 @@ def ceil_s(duration_us: int) -> int:
     return max(0, -(-duration_us // US_PER_S))
 
 
-def _binding(balances: Iterable[Balance]) -> dict[str, tuple[int, Balance]]:
-    """Of the limited balances that share a public name, the one with the least left, and how much.
+def _binding(balances: Iterable[Balance]) -> dict[str, tuple[int, int, Balance]]:
+    """By each public name the least that is left under it, with its limit and its balance.
 
     The scope is no part of the name, so a caller's own budget and one that it shares can have
     the same: what counts for the caller is which of them ends first.
     """
-    least: dict[str, tuple[int, Balance]] = {}
+    least: dict[str, tuple[int, int, Balance]] = {}
     for balance in balances:
-        remaining = balance.remaining
-        if remaining is None:
+        remaining, limit = balance.remaining, balance.rule.limit
+        if remaining is None or limit is None:
             continue
         name = rule_name(balance.rule)
         known = least.get(name)
         if known is None or remaining < known[0]:
-            least[name] = remaining, balance
+            least[name] = remaining, limit, balance
     return least
 
 
