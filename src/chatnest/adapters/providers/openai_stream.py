@@ -49,27 +49,25 @@ class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     finish_reason: str | None = None
     # Moonshot's place for it, beside the reason (pi-mono, openai-completions.ts).
-    usage: msgspec.Raw = msgspec.Raw()
+    usage: object = None
 
 
 class _Groq(msgspec.Struct, gc=False):
     """What Groq says beside the wire (groq 1.7, ChatCompletionChunk)."""
 
-    usage: msgspec.Raw = msgspec.Raw()
+    usage: object = None
     error: object = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
-    # Read apart: figures that make no sense must not spoil an answer.
-    usage: msgspec.Raw = msgspec.Raw()
+    # Understood apart: figures that make no sense must not spoil an answer.
+    usage: object = None
     error: object = None
     x_groq: _Groq | None = None
 
 
 _CHUNKS = msgspec.json.Decoder(_Chunk)
-# OpenAI's chunks say that they have no usage, and most of them are only text: not worth decoding.
-_NULL_SIZE = len(b"null")
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -94,47 +92,49 @@ class AnswerDecoder(StreamDecoder):
         self._calls = ToolCalls()
 
     def _take(self, payload: bytes, events: list[ProviderEvent]) -> None:
-        if payload[:6] == b"[DONE]":
-            events += self._end()
-            return
         try:
             chunk = _CHUNKS.decode(payload)
         except msgspec.DecodeError as error:
+            if payload.startswith(b"[DONE]"):
+                events += self._end()
+                return
             failure = Failure(FailureKind.MALFORMED)
             raise ProviderError("a chunk of the stream cannot be read", failure) from error
         if chunk.error:
             raise error_inside(chunk.error)
         for choice in chunk.choices or ():
             if choice.index == 0:
-                self._take_choice(choice, payload, events)
-        if len(chunk.usage) > _NULL_SIZE:
+                if choice.delta is not None:
+                    self._take_delta(choice.delta, payload, events)
+                if choice.finish_reason:
+                    self._take_end(choice.finish_reason, choice.usage)
+        if chunk.usage:
             self._take_usage(chunk.usage)
         if chunk.x_groq is not None:
             self._take_groq(chunk.x_groq)
 
-    def _take_choice(self, choice: _Choice, payload: bytes, events: list[ProviderEvent]) -> None:
-        delta = choice.delta
-        if delta is not None:
-            if reasoning := delta.reasoning_content or delta.reasoning:
-                events.append(ReasoningDelta(reasoning))
-            if content := delta.content:
-                if isinstance(content, str):
-                    events.append(TextDelta(content))
-                else:
-                    events += _content_events(content)
-            if delta.refusal:
-                events.append(RefusalDelta(delta.refusal))
-            if delta.tool_calls:
-                events += self._calls.take(delta.tool_calls, payload)
-            elif delta.function_call is not None:
-                events += self._calls.take([CallPiece(0, None, delta.function_call)], payload)
-        if choice.finish_reason:
-            self._finish_reason = _FINISH_REASONS.get(choice.finish_reason, FinishReason.STOP)
-            if choice.usage:
-                self._take_usage(choice.usage)
+    def _take_delta(self, delta: _Delta, payload: bytes, events: list[ProviderEvent]) -> None:
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            events.append(ReasoningDelta(reasoning))
+        if content := delta.content:
+            if isinstance(content, str):
+                events.append(TextDelta(content))
+            else:
+                events += _content_events(content)
+        if delta.refusal:
+            events.append(RefusalDelta(delta.refusal))
+        if delta.tool_calls:
+            events += self._calls.take(delta.tool_calls, payload)
+        elif delta.function_call is not None:
+            events += self._calls.take([CallPiece(0, None, delta.function_call)], payload)
 
-    def _take_usage(self, raw: msgspec.Raw) -> None:
-        self._usage = token_usage(raw) or self._usage
+    def _take_end(self, finish_reason: str, usage: object) -> None:
+        self._finish_reason = _FINISH_REASONS.get(finish_reason, FinishReason.STOP)
+        if usage:
+            self._take_usage(usage)
+
+    def _take_usage(self, usage: object) -> None:
+        self._usage = token_usage(usage) or self._usage
 
     def _take_groq(self, groq: _Groq) -> None:
         if groq.error:

@@ -32,20 +32,15 @@ class _Usage(msgspec.Struct):
     prompt_cache_hit_tokens: int | None = None
 
 
-_USAGES = msgspec.json.Decoder(_Usage | None)
-
-
-def token_usage(raw: msgspec.Raw) -> TokenUsage | None:
-    """The reported usage; None where it is null, or one of its counts makes no sense.
+def token_usage(reported: object) -> TokenUsage | None:
+    """The usage that was *reported*, as JSON has it; None where a count makes no sense.
 
     A part that is larger than its whole is cut down to it. A total that is larger than the sum
     is believed: xAI and Gemini count reasoning in the total but not in completion_tokens.
     """
     try:
-        usage = _USAGES.decode(raw)
-    except msgspec.DecodeError:
-        return None
-    if usage is None:
+        usage = msgspec.convert(reported, _Usage)
+    except msgspec.ValidationError:
         return None
     input_tokens = usage.prompt_tokens
     output_tokens = max(usage.completion_tokens, (usage.total_tokens or 0) - input_tokens)
