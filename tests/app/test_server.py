@@ -131,9 +131,11 @@ class TestUvicorn:
 
 @pytest.fixture(autouse=True)
 def _collecting_as_before() -> Iterator[None]:
-    """Collect again what a server in this process has left out."""
+    """Collect again what a server in this process has left out, and as often as before."""
     gc.unfreeze()
+    often = gc.get_threshold()
     yield
+    gc.set_threshold(*often)
     gc.unfreeze()
 
 
@@ -177,6 +179,7 @@ class TestWorkers:
         worker_app()
         assert created == [config]
         assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] == 20_000
 
 
 class TestLogging:
