@@ -136,6 +136,8 @@ class Rig:
                 callers = Callers(where.callers)
                 subject = Subject(server.name, port, server.dialect, launch, program, callers)
                 self.ask(subject, FEW, WARM_UP)
+                # The first requests may have asked for more than their answers: a vocabulary.
+                program.wait_until_quiet()
                 yield subject
 
     @contextmanager

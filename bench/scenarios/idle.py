@@ -39,8 +39,8 @@ def _measure(rig: Rig, server: Server, streams: int) -> Iterator[Figure]:
         rig.serving(server, callers=callers) as subject,
         LoadGenerator(rig.cores.others()) as holding,
     ):
-        before = subject.running.resident_bytes
         alone = rig.ask(subject, FEW, rig.size.first_tokens, concurrency=1)
+        before = subject.running.resident_bytes
         rig.upstream.forget()
         holding.begin(subject.job(SILENT, streams, streams, opening=OPENING, staying=True))
         opened = wait_until_open(rig, streams)
