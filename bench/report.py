@@ -1,4 +1,4 @@
-"""Puts the figures of a run into the documentation: ``python -m bench report``."""
+"""Puts the figures of a run, and a picture, into the documentation: ``python -m bench report``."""
 
 import argparse
 from collections.abc import Iterator
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import Findings
+from bench.plot import svg
 from bench.streams import RESULTS
 from bench.tables import markdown_table
 
 PAGE: Final = Path("docs", "performance.md")
 KEPT: Final = Path("docs", "performance.json")
+PICTURE: Final = Path("docs", "performance.svg")
 BEGIN: Final = "<!-- figures: written by `python -m bench report` -->"
 END: Final = "<!-- end of the figures -->"
 
@@ -34,11 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def write_report(options: argparse.Namespace) -> None:
-    """Write the page's tables anew, and keep the figures beside the page."""
+    """Write the page's tables anew, and keep the figures and a picture of them beside it."""
     findings = Findings.load(options.source)
     PAGE.write_text(with_figures(PAGE.read_text(), findings))
     findings.save(KEPT)
-    print(f"{PAGE} and {KEPT} have the figures of {options.source}.")
+    PICTURE.write_text(svg(findings))
+    print(f"{PAGE}, {KEPT} and {PICTURE} have the figures of {options.source}.")
 
 
 def with_figures(page: str, findings: Findings) -> str:
@@ -59,3 +62,4 @@ def _figures(findings: Findings) -> Iterator[str]:
     if findings.notes:
         yield "\n### Notes\n"
         yield from (f"- {note}" for note in findings.notes)
+    yield f"\n![The same figures as bars and curves]({PICTURE.name})"

@@ -50,6 +50,11 @@ def _compare(rig: Rig, store: str, url: str | None) -> Iterator[Figure]:
     for name, runs in costs.items():
         yield of_runs(SCENARIO, name, f"a request, {FEW.tokens} tokens", "us", runs)
         yield of_runs(SCENARIO, name, "requests", "/s", rates[name], more_is_better=True)
+    one, two = costs
+    # Where workers share processors with the load, this tells what their own would give.
+    times = [2 * alone / shared for alone, shared in zip(costs[one], costs[two], strict=True)]
+    quantity = "as many requests as one, on a processor each"
+    yield of_runs(SCENARIO, two, quantity, "times", times, more_is_better=True)
 
 
 @contextmanager
