@@ -12,6 +12,7 @@ from aiohttp.connector import Connection
 from httptools import HttpParserError, HttpResponseParser
 
 _SWITCHING_PROTOCOLS = 101
+_BLANK = b" \t"
 # What may have come since somebody last took a piece of the body: beyond it the server is made to
 # wait, and where it was not the body that came, it never ends.
 _MOST_UNTAKEN_BYTES = 64 * 1024
@@ -67,6 +68,13 @@ class HttpExchange(asyncio.Protocol):
         # As often as a burst has tokens, so it is no function of Python's.
         self.on_body: Callable[[bytes], None] = self._pieces.append
         self._parser = HttpResponseParser(self)
+        # What aiohttp's parser forgives too: there are such servers, and none of it is ambiguous
+        # to the one who asked.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self._longest_silence_s = longest_silence_s
@@ -185,7 +193,7 @@ class HttpExchange(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or one after the body."""
-        self.headers.append((name.lower(), value))
+        self.headers.append((name.lower(), value.rstrip(_BLANK)))
 
     def on_headers_complete(self) -> None:
         """The answer begins, or has yet to: responses below 200 only announce it."""

@@ -126,16 +126,16 @@ def _given_up(exchange: HttpExchange | None, error: BaseException) -> ProviderEr
 
 
 def _key_of(url: URL, proxy: Proxy | None) -> aiohttp.ClientRequest:
-    """What aiohttp is to know of a request to connect for it: no key, and no word of it."""
+    """What aiohttp is to know of requests to connect for them: no header of theirs, and no key."""
     if proxy is None:
         return aiohttp.ClientRequest("POST", url)
-    request = aiohttp.ClientRequest("POST", url, proxy=proxy.url)
+    seen: CIMultiDict[str] | None = None
     if proxy.authorization is not None and url.scheme == "https":
-        # For the tunnel. aiohttp finds connections by these headers, and adds the host to them
+        # For the tunnel. aiohttp finds connections by these headers, and sets the host among them
         # when it makes the first.
-        seen = {"Host": request.headers["Host"], "proxy-authorization": proxy.authorization}
-        request.update_proxy(proxy.url, None, CIMultiDict(seen))
-    return request
+        seen = CIMultiDict({"proxy-authorization": proxy.authorization})
+        seen["Host"] = url.host_port_subcomponent or ""
+    return aiohttp.ClientRequest("POST", url, proxy=proxy.url, proxy_headers=seen)
 
 
 def _connector(

@@ -25,6 +25,8 @@ from chatnest.domain.ports import ProviderCall, ProviderStream
 
 EVENT_STREAM = "text/event-stream"
 _EVENT_STREAM = EVENT_STREAM.encode()
+# Nothing else was asked for.
+_UNENCODED = (b"", b"identity")
 
 # Answers that are over, whose connections wait for the end of the body. Beyond it they are closed.
 _MOST_ENDING = 1_000
@@ -120,6 +122,8 @@ async def _batches(exchange: HttpExchange, decoder: StreamDecoder) -> AsyncGener
     """One batch for each read that completes an event, until the answer ends or fails."""
     if not exchange.header(b"content-type").lower().startswith(_EVENT_STREAM):
         raise ProviderError("the answer is no event stream", Failure(FailureKind.MALFORMED))
+    if exchange.header(b"content-encoding").lower() not in _UNENCODED:
+        raise ProviderError("the answer is compressed", Failure(FailureKind.MALFORMED))
     cause: Exception | None = None
     events = EventDecoder()
     read = exchange.read
