@@ -130,10 +130,13 @@ async def test_a_connection_that_was_lost_meanwhile_is_not_used() -> None:
             assert len(server.writers) == number
 
 
-async def test_an_answer_that_comes_before_the_whole_request_ends_it() -> None:
+@pytest.mark.parametrize("answer", [ANSWER, b"HTTP/1.1 413 Too Large\r\n\r\nhi"])
+async def test_an_answer_that_comes_before_the_whole_request_ends_it(answer: bytes) -> None:
     async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
+        writer.write(answer)
+        if answer is not ANSWER:
+            writer.write_eof()
         with suppress(OSError):
             await read_on.wait()
             while await reader.read(1_000_000):
@@ -147,8 +150,8 @@ async def test_an_answer_that_comes_before_the_whole_request_ends_it() -> None:
         session = HttpSession(URL(address), HEADERS, ALONE)
         async with asyncio.timeout(LONGEST_S):
             exchange = await session.post(b"x" * 40_000_000, None)
-            assert not exchange.is_open
             assert await body_of(exchange) == b"hi"
+            assert not exchange.is_open
             read_on.set()
             await gone.wait()
         await session.aclose()

@@ -145,6 +145,17 @@ def test_a_base_url_that_is_none_is_a_matter_of_configuration(base_url: str) -> 
         OpenAIProvider(api_key=KEY, base_url=base_url, trust_env=False)
 
 
+async def test_an_answer_that_is_compressed_unasked_is_malformed(
+    upstream: MockUpstream, provider: OpenAIProvider
+) -> None:
+    event_stream = ("content-type", "text/event-stream")
+    upstream.scripts = (Head(headers=(event_stream, ("content-encoding", "gzip"))), DONE, End())
+    assert (await error_of(provider)).failure == Failure(FailureKind.MALFORMED)
+    head = Head(headers=(event_stream, ("content-encoding", "Identity")))
+    upstream.scripts = (head, *completion()[1:])
+    assert (await events_of(provider))[-1] == STOP
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_an_error_and_takes_the_key_nowhere(
     upstream: MockUpstream, provider: OpenAIProvider, status: int

@@ -122,7 +122,9 @@ class HttpExchange(asyncio.Protocol):
         pieces.clear()
         self._untaken_bytes = 0
         if self._is_paused:
-            self._resume()
+            self._is_paused = False
+            self._heard_at = self._now()
+            self._transport.resume_reading()
         return body
 
     def header(self, name: bytes) -> bytes:
@@ -142,8 +144,6 @@ class HttpExchange(asyncio.Protocol):
         # It holds this object, which would be left to the garbage collector.
         del self._parser
         if self._is_reusable and not self._transport.get_write_buffer_size():
-            if self._is_paused:
-                self._resume()
             self._transport.set_protocol(self._handler)
             connection.release()
         else:
@@ -175,8 +175,7 @@ class HttpExchange(asyncio.Protocol):
         self._heard_at = self._now()
 
     def eof_received(self) -> None:
-        """The server says nothing more."""
-        self._handler.eof_received()
+        """The server says nothing more. Its connection is lost once nothing is left to send."""
         self._lose(None)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -218,11 +217,6 @@ class HttpExchange(asyncio.Protocol):
         elif not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        self._is_paused = False
-        self._heard_at = self._now()
-        self._transport.resume_reading()
 
     def _look(self) -> None:
         """Fail if the server was silent for too long; the timer is not set anew by each read."""

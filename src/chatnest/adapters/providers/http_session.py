@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 
 import aiohttp
 import httpx2
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -109,13 +110,16 @@ class _Pool:
         for _ in range(_MOST_TRIES):
             connection = await self.connector.connect(self._request, [], limits)
             handler, transport = connection.protocol, connection.transport
-            if handler is not None and transport is not None:
-                # What a server says without being asked must not become the answer to anything.
-                if not (transport.is_closing() or handler.should_close):
-                    return HttpExchange(connection, handler, transport, self._longest_silence_s)
-                transport.abort()
-            connection.close()
+            if handler is None or transport is None or _is_spent(handler, transport):
+                connection.close()
+            else:
+                return HttpExchange(connection, handler, transport, self._longest_silence_s)
         raise ConnectionResetError("no connection lasted until the request")
+
+
+def _is_spent(handler: ResponseHandler, transport: asyncio.Transport) -> bool:
+    # What a server says without being asked must not become the answer to anything.
+    return transport.is_closing() or handler.should_close
 
 
 def _given_up(exchange: HttpExchange | None, error: BaseException) -> ProviderError:
