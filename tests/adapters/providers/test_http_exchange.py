@@ -143,6 +143,14 @@ async def test_a_body_without_a_length_does_not_end_with_a_broken_connection() -
             await exchange.read()
 
 
+async def test_a_body_without_a_length_that_was_left_has_no_end() -> None:
+    async with exchange_with(RawServer(UNTIL_CLOSED + b"hello")) as exchange:
+        assert await exchange.read() == b"hello"
+        exchange.close()
+        with pytest.raises(ConnectionResetError):
+            await exchange.read()
+
+
 @pytest.mark.parametrize(
     "begun",
     [
@@ -267,7 +275,10 @@ async def test_what_came_before_a_connection_broke_is_still_read() -> None:
             await exchange.read()
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200", CHUNKED, CHUNKED + b"1\r\na\r\n"])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"HTTP/1.1 200", CHUNKED, CHUNKED + b"1\r\na\r\n", UNTIL_CLOSED, UNTIL_CLOSED + b"a"],
+)
 async def test_a_server_that_falls_silent_is_left(said: bytes) -> None:
     server = RawServer(said)
     async with exchange_with(server, 0.05) as exchange:

@@ -229,7 +229,7 @@ class HttpExchange(asyncio.Protocol):
             self._end(TimeoutError())
 
     def _lose(self, error: Exception | None) -> None:
-        if error is None and self.status and not self._has_length():
+        if error is None and self.is_open and self.status and not self._has_length():
             self._is_whole = True
         self._end(error or ConnectionResetError("the server closed the connection"))
 
