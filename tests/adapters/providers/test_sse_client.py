@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+import aiohttp
 import anthropic
 import httpx2
 import openai
 import pytest
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from chatnest.adapters.providers.anthropic import AnthropicProvider
 from chatnest.adapters.providers.openai import OpenAIProvider
-from chatnest.adapters.providers.outgoing_body import OutgoingBody
 from chatnest.domain.errors import ConfigurationError, Failure, FailureKind
 from chatnest.domain.messages import Message, Role
 from chatnest.testing.openai_scripts import DONE, completion, error_object, refusal, text
@@ -144,6 +145,17 @@ def test_a_base_url_that_is_none_is_a_matter_of_configuration(base_url: str) -> 
         OpenAIProvider(api_key=KEY, base_url=base_url, trust_env=False)
 
 
+async def test_an_answer_that_is_compressed_unasked_is_malformed(
+    upstream: MockUpstream, provider: OpenAIProvider
+) -> None:
+    event_stream = ("content-type", "text/event-stream")
+    upstream.scripts = (Head(headers=(event_stream, ("content-encoding", "gzip"))), DONE, End())
+    assert (await error_of(provider)).failure == Failure(FailureKind.MALFORMED)
+    head = Head(headers=(event_stream, ("content-encoding", "Identity")))
+    upstream.scripts = (head, *completion()[1:])
+    assert (await events_of(provider))[-1] == STOP
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_an_error_and_takes_the_key_nowhere(
     upstream: MockUpstream, provider: OpenAIProvider, status: int
@@ -213,18 +225,24 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(
     assert [one.connection.number for one in upstream.exchanges] == [1, 2]
 
 
-async def test_a_connection_that_is_lost_before_the_request_leaves_costs_nothing(
+async def test_connections_that_are_lost_before_the_request_leaves_cost_nothing(
     upstream: MockUpstream, provider: OpenAIProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing = OutgoingBody.write
+    connect = aiohttp.TCPConnector.connect
 
-    async def lose_the_connection(self: OutgoingBody, writer: AbstractStreamWriter) -> None:
-        assert writer.transport is not None
-        writer.transport.abort()
-        await writing(self, writer)
+    async def lose(
+        self: aiohttp.TCPConnector,
+        request: aiohttp.ClientRequest,
+        traces: list[Trace],
+        limits: aiohttp.ClientTimeout,
+    ) -> Connection:
+        connection = await connect(self, request, traces, limits)
+        assert connection.transport is not None
+        connection.transport.abort()
+        return connection
 
     await events_of(provider)
-    monkeypatch.setattr(OutgoingBody, "write", lose_the_connection)
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", lose)
     error = await error_of(provider)
     assert error.failure == NOT_SENT
     assert str(error) == "connection: the request was not sent"

@@ -1,8 +1,9 @@
-"""What aiohttp raises, translated once into the domain's terms."""
+"""What connections and exchanges raise, translated once into the domain's terms."""
 
 from collections.abc import Iterator
 
 import aiohttp
+from httptools import HttpParserError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
@@ -33,7 +34,7 @@ def broken(error: Exception) -> ProviderError:
 def _kind_of(error: BaseException, was_sent: bool) -> FailureKind:
     if any(isinstance(cause, TimeoutError) for cause in _chain(error)):
         return FailureKind.TIMEOUT
-    if was_sent and isinstance(error, aiohttp.ClientResponseError):
+    if was_sent and isinstance(error, HttpParserError | aiohttp.ClientResponseError):
         # The answer is not HTTP.
         return FailureKind.MALFORMED
     return FailureKind.CONNECTION

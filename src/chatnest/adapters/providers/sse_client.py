@@ -10,15 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
-import aiohttp
-
 from chatnest.adapters.providers.connections import Connections
 from chatnest.adapters.providers.error_words import ErrorWords
+from chatnest.adapters.providers.http_exchange import HttpExchange
 from chatnest.adapters.providers.http_session import HttpSession
 from chatnest.adapters.providers.network_errors import broken
 from chatnest.adapters.providers.sdk_endpoint import SdkEndpoint
 from chatnest.adapters.providers.sdk_errors import refused
-from chatnest.adapters.providers.silence_limit import SilenceLimit
 from chatnest.adapters.providers.sse import EventDecoder
 from chatnest.adapters.providers.stream_decoder import StreamDecoder
 from chatnest.domain.errors import Failure, FailureKind, ProviderError
@@ -26,6 +24,9 @@ from chatnest.domain.events import ProviderBatch
 from chatnest.domain.ports import ProviderCall, ProviderStream
 
 EVENT_STREAM = "text/event-stream"
+_EVENT_STREAM = EVENT_STREAM.encode()
+# Nothing else was asked for.
+_UNENCODED = (b"", b"identity")
 
 # Answers that are over, whose connections wait for the end of the body. Beyond it they are closed.
 _MOST_ENDING = 1_000
@@ -49,7 +50,6 @@ class EventStreamClient:
         self._endpoint = endpoint
         self._wire = wire
         self._keep_alive = connections.keep_alive
-        self._longest_silence_s = connections.read_timeout_s
         headers = {**endpoint.headers, "accept": EVENT_STREAM, "accept-encoding": "identity"}
         self._session = HttpSession(endpoint.url, headers, connections)
         self._ending: set[asyncio.Task[None]] = set()
@@ -65,37 +65,35 @@ class EventStreamClient:
         await asyncio.gather(*self._ending, return_exceptions=True)
         await self._session.aclose()
 
-    async def open(self, call: ProviderCall) -> aiohttp.ClientResponse:
+    async def open(self, call: ProviderCall) -> HttpExchange:
         """The beginning of the answer to *call*; it is to be left with :meth:`leave`.
 
         Raises:
             ProviderError: there is none.
         """
-        response = await self._session.post(self._wire.request_body(call), call.connect_us)
-        if 200 <= response.status < 300:
-            return response
+        exchange = await self._session.post(self._wire.request_body(call), call.connect_us)
+        if 200 <= exchange.status < 300:
+            return exchange
         try:
-            body = await _beginning(response)
+            body = await _beginning(exchange)
         finally:
-            response.close()
-        error = self._endpoint.error(response.status, response.raw_headers, body)
+            exchange.close()
+        error = self._endpoint.error(exchange.status, exchange.headers, body)
         raise refused(error, self._wire.error_words) from error
 
-    def read(
-        self, response: aiohttp.ClientResponse
-    ) -> tuple[StreamDecoder, AsyncGenerator[ProviderBatch]]:
-        """What takes the body of *response* in, and the batches that it gives."""
+    def read(self, exchange: HttpExchange) -> tuple[StreamDecoder, AsyncGenerator[ProviderBatch]]:
+        """What takes the body of the answer in, and the batches that it gives."""
         decoder = self._wire.answer_decoder()
-        return decoder, _batches(response, decoder, self._longest_silence_s)
+        return decoder, _batches(exchange, decoder)
 
-    def leave(self, response: aiohttp.ClientResponse, *, is_over: bool) -> None:
+    def leave(self, exchange: HttpExchange, *, is_over: bool) -> None:
         """Close the connection, or keep it where the answer *is_over*. Nothing here waits."""
         if not (is_over and self._keep_alive and len(self._ending) < _MOST_ENDING):
-            response.close()
-        elif not response.closed:
+            exchange.close()
+        elif exchange.is_open:
             # The end of the body is waited for aside, so that the next call can have the
             # connection; where it came with the answer's, that was given back already.
-            task = asyncio.create_task(_read_end(response))
+            task = asyncio.create_task(_read_end(exchange))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
@@ -103,37 +101,34 @@ class EventStreamClient:
 class _Stream(AbstractAsyncContextManager[AsyncIterator[ProviderBatch]]):
     """One call of *client*: a class of its own, which takes half the time of a generator's."""
 
-    __slots__ = ("_batches", "_call", "_client", "_decoder", "_response")
+    __slots__ = ("_batches", "_call", "_client", "_decoder", "_exchange")
 
     def __init__(self, client: EventStreamClient, call: ProviderCall) -> None:
         self._client = client
         self._call = call
 
     async def __aenter__(self) -> AsyncIterator[ProviderBatch]:
-        self._response = await self._client.open(self._call)
-        self._decoder, self._batches = self._client.read(self._response)
+        self._exchange = await self._client.open(self._call)
+        self._decoder, self._batches = self._client.read(self._exchange)
         return self._batches
 
     async def __aexit__(self, *_: object) -> None:
         # No cancellation can come between: the connection is closed before anything waits.
-        self._client.leave(self._response, is_over=self._decoder.ended)
+        self._client.leave(self._exchange, is_over=self._decoder.ended)
         await self._batches.aclose()
 
 
-async def _batches(
-    response: aiohttp.ClientResponse, decoder: StreamDecoder, longest_silence_s: float
-) -> AsyncGenerator[ProviderBatch]:
+async def _batches(exchange: HttpExchange, decoder: StreamDecoder) -> AsyncGenerator[ProviderBatch]:
     """One batch for each read that completes an event, until the answer ends or fails."""
-    if not response.headers.get("content-type", "").lower().startswith(EVENT_STREAM):
+    if not exchange.header(b"content-type").lower().startswith(_EVENT_STREAM):
         raise ProviderError("the answer is no event stream", Failure(FailureKind.MALFORMED))
+    if exchange.header(b"content-encoding").lower() not in _UNENCODED:
+        raise ProviderError("the answer is compressed", Failure(FailureKind.MALFORMED))
     cause: Exception | None = None
     events = EventDecoder()
-    read = response.content.readany
-    silence = SilenceLimit(response, longest_silence_s)
-    now = asyncio.get_running_loop().time
+    read = exchange.read
     try:
         while chunk := await read():
-            silence.heard_at = now()
             if batch := decoder.decode(events.feed(chunk)):
                 yield batch
             if decoder.failure is not None:
@@ -144,8 +139,6 @@ async def _batches(
         raise
     except Exception as error:
         cause = error
-    finally:
-        silence.close()
     if batch := decoder.close():
         yield batch
     elif cause is not None:
@@ -154,18 +147,18 @@ async def _batches(
         raise decoder.failure
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(exchange: HttpExchange) -> bytes:
     """The body of an error response, as far as it came and is of use."""
     body = b""
     with suppress(Exception):
-        while len(body) < _MOST_ERROR_BYTES and (chunk := await response.content.readany()):
+        while len(body) < _MOST_ERROR_BYTES and (chunk := await exchange.read()):
             body += chunk
     return body[:_MOST_ERROR_BYTES]
 
 
-async def _read_end(response: aiohttp.ClientResponse) -> None:
+async def _read_end(exchange: HttpExchange) -> None:
     try:
         with suppress(Exception):
-            await response.content.readany()
+            await exchange.read()
     finally:
-        response.close()
+        exchange.close()
