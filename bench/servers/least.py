@@ -17,6 +17,7 @@ from litestar import Litestar
 from bench.dialects import MODEL
 from bench.servers.server import KEYS
 from chatnest import BudgetConfig, ChatNestConfig, ChatNestPlugin, Principal, ProfileConfig
+from chatnest.app.garbage import collect_less
 from chatnest.app.server import uvicorn_settings
 
 
@@ -44,7 +45,8 @@ def main() -> None:
     )
     people = cycle([Principal(f"user:{number}") for number in range(KEYS)])
     plugin = ChatNestPlugin(config, resolve_principal=lambda connection: next(people))
-    settings = uvicorn_settings(config, Litestar(plugins=[plugin]))
+    app = Litestar(plugins=[plugin], on_startup=[collect_less])
+    settings = uvicorn_settings(config, app)
     settings.port = config.port
     uvicorn.Server(settings).run()
 

@@ -1,7 +1,6 @@
 """The standalone server: its socket, its logging, and uvicorn around the application."""
 
 import errno
-import gc
 import logging
 import math
 import os
@@ -14,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 
 from chatnest.app.asgi import create_app
 from chatnest.app.config import ChatNestConfig
+from chatnest.app.garbage import collect_less
 from chatnest.app.http_protocol import BoundedProtocol
 from chatnest.app.settings_sources import RESOLVED_VARIABLE, from_resolved, to_resolved
 from chatnest.domain.errors import ChatNestError
@@ -22,8 +22,6 @@ _BACKLOG = 2048
 # On top of drain_s: for the last events, the settlements and the store. Uvicorn cancels whatever
 # is left without waiting for it, so its own limit must never be the first to be reached.
 _FAREWELL_S = 15
-# Made and not yet freed; Python's own 700 are those of a handful of requests.
-_LOOK_AT_OBJECTS = 20_000
 
 
 class CannotListenError(ChatNestError):
@@ -115,7 +113,7 @@ def worker_app() -> Litestar:
     config = from_resolved(os.environ[RESOLVED_VARIABLE])
     configure_logging(config)
     app = create_app(config)
-    _keep_what_stays()
+    collect_less()
     return app
 
 
@@ -128,21 +126,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)  # ends the process where the application does not start
-        _keep_what_stays()
+        collect_less()
         self._on_ready()
-
-
-def _keep_what_stays() -> None:
-    """Leave modules, routes and schemas out of garbage collections from here on.
-
-    They are more than a hundred thousand objects that live as long as the process. To look through
-    all of them stops the event loop, and every stream with it, for tens of milliseconds. A request
-    leaves no cycles behind, so that what a collection looks at is what is under way: it is done
-    where there is much of it, and not for every few requests.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_LOOK_AT_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _serve_with_workers(
