@@ -113,6 +113,7 @@ async def test_a_file_that_may_not_be_written_refuses_chats_until_it_may(
         settings = configuration(disk.ledger.url, upstream.base_url)
         async with fleet(tmp_path, 1, settings) as (node,):
             before = await ask(node.port, 0)
+            await disk.ledger.settled_books()  # no client waits for that
             await node.kill()
             disk.make_read_only()
             await node.start()
