@@ -1,7 +1,7 @@
 """Puts the figures of a run, and a picture, into the documentation: ``python -m bench report``."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,16 +32,42 @@ _TITLES: Final = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this part."""
     add = parser.add_argument_group("report").add_argument
-    add("--from", dest="source", type=Path, default=RESULTS, help="the figures of a run")
+    add(
+        "--from",
+        dest="sources",
+        nargs="+",
+        type=Path,
+        default=[RESULTS],
+        help="the figures of runs; scenarios of a later one replace those of an earlier one",
+    )
 
 
 def write_report(options: argparse.Namespace) -> None:
     """Write the page's tables anew, and keep the figures and a picture of them beside it."""
-    findings = Findings.load(options.source)
+    findings = together([Findings.load(source) for source in options.sources])
     PAGE.write_text(with_figures(PAGE.read_text(), findings))
     findings.save(KEPT)
     PICTURE.write_text(svg(findings))
-    print(f"{PAGE}, {KEPT} and {PICTURE} have the figures of {options.source}.")
+    print(f"{PAGE}, {KEPT} and {PICTURE} have the figures.")
+
+
+def together(runs: Sequence[Findings]) -> Findings:
+    """The figures of all of *runs*; those of a later one count where both have a scenario.
+
+    Machine and options are those of the first.
+    """
+    first, *later = runs
+    for run in later:
+        measured = {figure.scenario for figure in run.figures}
+        kept = [figure for figure in first.figures if figure.scenario not in measured]
+        notes = [*first.notes, *(note for note in run.notes if note not in first.notes)]
+        first = Findings(
+            machine=first.machine,
+            options=first.options,
+            figures=[*kept, *run.figures],
+            notes=notes,
+        )
+    return first
 
 
 def with_figures(page: str, findings: Findings) -> str:
@@ -56,7 +82,8 @@ def with_figures(page: str, findings: Findings) -> str:
 def _figures(findings: Findings) -> Iterator[str]:
     for what, said in findings.machine.items():
         yield f"- {what}: {said}"
-    for scenario in dict.fromkeys(figure.scenario for figure in findings.figures):
+    measured = {figure.scenario for figure in findings.figures}
+    for scenario in [scenario for scenario in _TITLES if scenario in measured]:
         yield f"\n### {_TITLES[scenario]}\n"
         yield from markdown_table(findings, scenario)
     if findings.notes:

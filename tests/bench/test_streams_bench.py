@@ -10,7 +10,7 @@ import pytest
 from bench.figures import Figure, Findings, of_runs, percentiles
 from bench.machine import Cores
 from bench.plot import svg
-from bench.report import BEGIN, END, with_figures
+from bench.report import BEGIN, END, together, with_figures
 from bench.rig import Callers
 from bench.tables import shown, terminal_table
 
@@ -97,6 +97,15 @@ def test_a_report_replaces_the_figures_of_a_page_and_nothing_else() -> None:
     assert with_figures(once, FOUND) == once
     with pytest.raises(SystemExit):
         with_figures("no place", FOUND)
+
+
+def test_a_later_runs_scenarios_take_the_place_of_an_earlier_ones() -> None:
+    again = of_runs("burst", "chatnest", "a request", "us", [1])
+    later = Findings(machine={}, options={}, figures=[again], notes=["later", *FOUND.notes])
+    both = together([FOUND, later])
+    assert [figure for figure in both.figures if figure.scenario == "burst"] == [again]
+    assert len(both.figures) == len(FOUND.figures) - 1
+    assert (both.machine, both.notes) == (FOUND.machine, [*FOUND.notes, "later"])
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ failure says what was added.
 from tests.bench.counting import FEW, MANY, Calls, stage
 from tests.bench.hop import HoppingProvider
 
-PER_TOKEN_ALONE = 40.5
+PER_TOKEN_ALONE = 28.5
 """For a token that comes by itself, as most do: a read, a batch and a write of its own."""
 
 PER_TOKEN_AT_ONCE = 2.0
 """For a further token of those that come in one read."""
 
-PER_REQUEST = 690
+PER_REQUEST = 680
 """For a request with an answer of twenty tokens in one piece, and for settling it."""
 
 

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatnest.adapters.tokenizers.bpe import BpeTokenCounter
 from chatnest.domain.output_meter import OutputMeter
 from chatnest.domain.prompt import PromptFitter
 from tests.domain.chat_world import WordCounter
@@ -76,3 +77,12 @@ async def test_an_answer_is_ended_exactly_where_its_words_pass_the_cap(
         assert is_over == (len(answer.text.split()) > cap)
         if is_over:
             break
+
+
+@given(st.integers(1, 300), st.lists(st.text(max_size=60), max_size=20))
+def test_what_is_ample_passes_no_cap(cap: int, pieces: list[str]) -> None:
+    # Its tokens are bounded by more than its bytes.
+    meter = OutputMeter(PromptFitter(BpeTokenCounter(), "claude-haiku-4-5", None), cap)
+    for piece in pieces:
+        is_ample = len(piece) <= meter.ample
+        assert not (meter.add(piece) and is_ample)

@@ -123,9 +123,12 @@ class Pump:
         self._on_complete = on_complete
         self._heartbeat_us = heartbeat_us
         self._write_stall_us = write_stall_us
-        self._silence = Watchdog(clock, self._on_silence)
-        self._stall = Watchdog(clock, self._on_stall)
+        # Moved once for each write, and looks at what is due when it fires.
+        self._look_us = min(heartbeat_us, write_stall_us)
+        self._watchdog = Watchdog(clock, self._look)
         self._clock = clock
+        self._wrote_us = 0
+        self._is_writing = False
         self._task: asyncio.Task[Any] | None = None
         self._ping: asyncio.Task[None] | None = None
 
@@ -135,39 +138,51 @@ class Pump:
         encode = self._encoder.encode
         try:
             async with self._answer:
-                self._stall.expect_within(self._write_stall_us)
+                self._begin_write()
                 await start_response(self._send)
                 async for batch in self._answer:
+                    data = encode(batch)
+                    if self._ping is not None:
+                        await asyncio.wait((self._ping,))
+                    self._begin_write()
                     # The end goes out with the last frames, in one write.
-                    await self._write(encode(batch), more=type(batch[-1]) not in _ENDS)
+                    more = type(batch[-1]) not in _ENDS
+                    await self._send(
+                        {"type": "http.response.body", "body": data, "more_body": more}
+                    )
+                    self._is_writing = False
+                    if not more:
+                        self._watchdog.close()
+                        self._on_complete()
         finally:
-            self._silence.close()
-            self._stall.close()
+            self._watchdog.close()
             if self._ping is not None:
                 self._ping.cancel()
 
-    async def _write(self, data: bytes, *, more: bool) -> None:
-        if self._ping is not None:
-            await asyncio.wait((self._ping,))
-        await self._send_within(data, more=more)
-        if not more:
-            self._on_complete()
+    def _begin_write(self) -> None:
+        """A write begins, and the next silence with it."""
+        self._wrote_us = now_us = self._clock.monotonic_us()
+        self._is_writing = True
+        self._watchdog.expect_within(self._look_us, now_us)
 
-    async def _send_within(self, data: bytes, *, more: bool) -> None:
-        """Send *data*; both waits begin here, so that the clock is read once for each token."""
-        now_us = self._clock.monotonic_us()
-        self._stall.expect_within(self._write_stall_us, now_us)
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
-        self._stall.relax()
-        self._silence.expect_within(self._heartbeat_us, now_us)
-
-    def _on_silence(self) -> None:
-        if not self._stall.is_expecting:
+    def _look(self) -> None:
+        """See to a silence, or to a client that stopped reading, where one is long enough."""
+        limit_us = self._write_stall_us if self._is_writing else self._heartbeat_us
+        left_us = self._wrote_us + limit_us - self._clock.monotonic_us()
+        if left_us > 0:
+            self._watchdog.expect_within(left_us)
+        elif self._is_writing:
+            self._on_stall()
+        else:
             self._ping = asyncio.create_task(self._write_ping())
             self._ping.add_done_callback(_log_failure)
 
     async def _write_ping(self) -> None:
-        await self._send_within(self._encoder.ping, more=True)
+        self._begin_write()
+        await self._send(
+            {"type": "http.response.body", "body": self._encoder.ping, "more_body": True}
+        )
+        self._is_writing = False
         self._ping = None
 
     def _on_stall(self) -> None:
@@ -207,7 +222,7 @@ class AnswerResponse(ASGIResponse):
             listening.end()
             await self._end(relaying)
 
-    async def _relay(self, send: Send) -> None:
+    def _relay(self, send: Send) -> Coroutine[Any, Any, None]:
         raise NotImplementedError
 
     def _completed(self) -> None:
@@ -248,7 +263,8 @@ class EventStreamResponse(AnswerResponse):
         self._heartbeat_us = heartbeat_us
         self._write_stall_us = write_stall_us
 
-    async def _relay(self, send: Send) -> None:
+    def _relay(self, send: Send) -> Coroutine[Any, Any, None]:
+        # The pump's own coroutine: one around it would be entered again for each token.
         pump = Pump(
             self._answer,
             self._encoder,
@@ -258,7 +274,7 @@ class EventStreamResponse(AnswerResponse):
             heartbeat_us=self._heartbeat_us,
             write_stall_us=self._write_stall_us,
         )
-        await pump.run(self.start_response)
+        return pump.run(self.start_response)
 
 
 class WholeResponse(AnswerResponse):

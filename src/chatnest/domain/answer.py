@@ -123,19 +123,20 @@ class Answer:
                 error: Failure | None = None
                 try:
                     async with self._open_stream() as batches:
+                        attempt = self._attempt
                         async for batch in batches:
                             deltas = self._observe(batch)
-                            if self._attempt.finish_reason is not None and self._is_known():
+                            if attempt.finish_reason is not None and self._is_known():
                                 # The end goes with what came with it, and waits for nothing.
                                 is_told = True
                                 yield (*deltas, *self._last_events(self._usage.result()))
                                 break
                             if deltas:
                                 yield deltas
-                                if self._meter.add(self._attempt.unmetered_output()):
+                                if attempt.unmetered_chars > self._meter.ample:
                                     await self._stop_at_cap()
                             self._wait.begin()
-                            if self._is_over():
+                            if attempt.finish_reason is not None or self._limits.is_stopped:
                                 break
                             self._limits.expect_next()
                 except ProviderError as failed:
@@ -173,20 +174,21 @@ class Answer:
 
     def _observe(self, batch: ProviderBatch) -> ProviderBatch:
         attempt = self._attempt
-        is_first = attempt.first_delta_us is None
-        deltas = attempt.observe(batch, self._around.clock.monotonic_us())
-        if is_first:
+        if attempt.first_delta_us is None:
+            deltas = attempt.observe(batch, self._around.clock.monotonic_us())
             attempt.entry.answered()
-        if self._wait.by_others:
+        else:
+            # Only the first delta's time is of interest: the clock is not read for each.
+            deltas = attempt.observe(batch, attempt.first_delta_us)
+        if self._wait.pause():
             # The provider swallowed the cancel of a reader who is gone.
             raise asyncio.CancelledError
-        self._wait.pause()
         return deltas
 
     async def _stop_at_cap(self) -> None:
         """End an answer that goes on past its cap, which its provider was told."""
         attempt = self._attempt
-        if attempt.finish_reason is not None:
+        if not self._meter.add(attempt.unmetered_output()) or attempt.finish_reason is not None:
             return
         try:
             is_over = await self._meter.is_over(lambda: attempt.observed_output)
@@ -210,9 +212,6 @@ class Answer:
             self._failure = self._verdict_on(error.failure)
         if self._attempt.finish_reason is not None or self._wait.by_others:
             self._settle_once(self._reason_if_left())
-
-    def _is_over(self) -> bool:
-        return self._attempt.finish_reason is not None or self._limits.is_stopped
 
     def _verdict_on(self, error: Failure | None) -> Failure | None:
         """Why the attempt failed; None where its answer came to its own end."""

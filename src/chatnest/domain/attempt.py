@@ -26,7 +26,8 @@ class Attempt:
     ``prepared`` is what is sent and to whom, ``entry`` its place there. ``sent`` turns True before
     anything can leave for the provider, and False again where the provider says that nothing has;
     ``streamed`` turns True with the first delta. ``usage`` is the
-    provider's own report, None while there is none.
+    provider's own report, None while there is none. ``unmetered_chars`` is how long
+    :meth:`unmetered_output` is.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Attempt:
         "sent",
         "started_us",
         "stop_sequence",
+        "unmetered_chars",
         "usage",
     )
 
@@ -61,6 +63,7 @@ class Attempt:
         self.stop_sequence: str | None = None
         self._pieces: list[str] = []
         self._metered = 0
+        self.unmetered_chars = 0
 
     @property
     def streamed(self) -> bool:
@@ -76,6 +79,7 @@ class Attempt:
         """What the model was seen to write since this was asked last."""
         new = self._pieces[self._metered :]
         self._metered = len(self._pieces)
+        self.unmetered_chars = 0
         return new[0] if len(new) == 1 else "".join(new)
 
     def cut(self) -> None:
@@ -92,6 +96,7 @@ class Attempt:
         for event in batch:
             if type(event) is TextDelta and self.phase is Phase.STREAMING:
                 self._pieces.append(event.text)
+                self.unmetered_chars += len(event.text)
             else:
                 self._observe_other(event)
         deltas = batch
@@ -109,10 +114,14 @@ class Attempt:
         self.phase = phase
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
-                self._pieces.append(text)
+                self._keep(text)
             case ToolCallDelta(name=name, arguments=arguments):
-                self._pieces.append((name or "") + arguments)
+                self._keep((name or "") + arguments)
             case UsageReported(usage=usage):
                 self.usage = usage
             case Finished(finish_reason=finish_reason, stop_sequence=stop_sequence):
                 self.finish_reason, self.stop_sequence = finish_reason, stop_sequence
+
+    def _keep(self, text: str) -> None:
+        self._pieces.append(text)
+        self.unmetered_chars += len(text)

@@ -44,11 +44,6 @@ class Watchdog:
         if self._timer is None or deadline_us < self._timer_due_us:
             self._arm(deadline_us)
 
-    @property
-    def is_expecting(self) -> bool:
-        """Whether something is expected at the moment."""
-        return self._deadline_us is not None
-
     def relax(self) -> None:
         """Expect nothing for now."""
         self._deadline_us = None
@@ -106,13 +101,18 @@ class Interruption:
         task = asyncio.current_task()
         if task is not self._task:
             self._task, self._own = task, 0
-        self._before = self._cancels() - self._own
+        self._before = 0 if task is None else task.cancelling() - self._own
 
-    def pause(self) -> None:
-        """The task does something else for now, which is not to be interrupted."""
+    def pause(self) -> bool:
+        """The task does something else for now, which is not to be interrupted.
+
+        Whether somebody else has cancelled it meanwhile, and that was swallowed.
+        """
         self._waiting = False
         if self._insistence is not None:
             self._insistence.relax()
+        task = self._task
+        return task is not None and task.cancelling() - self._own > self._before
 
     @property
     def is_waiting(self) -> bool:
