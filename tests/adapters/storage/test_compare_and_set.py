@@ -132,6 +132,28 @@ async def test_a_row_of_somebody_else_is_told_and_the_step_runs_on_it(
     assert server.turns == 0
 
 
+async def test_where_others_write_a_step_runs_once_and_on_what_they_wrote(
+    ledger: CompareAndSetLedger, server: DictServer
+) -> None:
+    ran: list[int] = []
+
+    def step(rows: Rows) -> Change[None]:
+        ran.append(rows.accounts[LEFT].settled)
+        return Change(None, accounts=(replace(rows.accounts[LEFT], settled=0),))
+
+    await add(ledger)
+    server.put(Account(LEFT, None, 1))
+    await add(ledger)
+    for settled_by_others in (10, 20):
+        server.put(Account(LEFT, None, settled_by_others))
+        await ledger.transact(Keys((LEFT,)), step)
+    assert ran == [10, 20]
+    # Nobody writes any more: one look finds that out, and there is none after it.
+    for _ in range(3):
+        await add(ledger)
+    assert len(server.asked) == 1 + 2 + 2 * 2 + 2 + 1 + 1
+
+
 async def test_a_step_that_only_reads_is_told_of_every_change(
     ledger: CompareAndSetLedger, server: DictServer
 ) -> None:

@@ -91,6 +91,7 @@ class CompareAndSetLedger:
         self._accounts: _Remembered[AccountKey, Account] = _Remembered(Account)
         self._rates: _Remembered[RateKey, RateState] = _Remembered(RateState)
         self._holds: _Remembered[str, Hold] = _Remembered(Hold)
+        self._others_write = False
         self.due_holds = server.due_holds
         self.closed_holds = server.closed_holds
         self.snapshot = server.snapshot
@@ -99,6 +100,8 @@ class CompareAndSetLedger:
 
     async def transact(self, keys: Keys, step: Step[T]) -> T:
         """See :meth:`chatnest.domain.ports.LedgerStore.transact`."""
+        if self._others_write:
+            await self._look(keys)
         change = await self._attempt(keys, step, _FREE_ATTEMPTS)
         if change is None:
             async with self._server.turn():
@@ -106,6 +109,17 @@ class CompareAndSetLedger:
         if change is None:
             raise StoreUnavailableError("others write to the ledger all the time")
         return change.result
+
+    async def _look(self, keys: Keys) -> None:
+        """Ask for rows that others have changed, before work is done on old ones for nothing.
+
+        It takes the round trip that would have found out as much.
+        """
+        _, versions = self._recall(keys)
+        answer = await self._server.commit(keys, versions, Change(None))
+        self._others_write = False
+        if isinstance(answer, Conflict):
+            self._correct(keys, versions, answer.current)
 
     async def _attempt(self, keys: Keys, step: Step[T], attempts: int) -> Change[T] | None:
         for _ in range(attempts):
@@ -115,7 +129,7 @@ class CompareAndSetLedger:
             # Whatever becomes of it: what is remembered is compared again the next time.
             answer = await self._server.commit(keys, versions, change)
             if isinstance(answer, Conflict):
-                self._correct(keys, answer.current)
+                self._correct(keys, versions, answer.current)
             elif isinstance(judged, Exception):
                 raise judged
             else:
@@ -123,7 +137,14 @@ class CompareAndSetLedger:
                 return judged
         return None
 
-    def _correct(self, keys: Keys, current: Mapping[Key, Versioned]) -> None:
+    def _correct(
+        self, keys: Keys, versions: Mapping[Key, str], current: Mapping[Key, Versioned]
+    ) -> None:
+        # A row that was only not remembered says nothing of others.
+        self._others_write = any(
+            (found := current.get(key)) is None or found.version != version
+            for key, version in versions.items()
+        )
         self._accounts.correct(keys.accounts, current)
         self._rates.correct(keys.rates, current)
         self._holds.correct(keys.holds, current)
