@@ -30,16 +30,25 @@ class Callers:
     def __init__(self, number: int = KEYS) -> None:
         self._number = number
         self._asked = 0
-        self._since = monotonic()
+        self._room = float(number * _BURST)
+        self._at = monotonic()
 
     def take(self, requests: int) -> int:
         """The number of the first of so many *requests*, once all of them are allowed."""
-        allowed = self._number * (_BURST + monotonic() - self._since)
-        if self._asked + requests > allowed:
-            sleep((self._asked + requests - allowed) / self._number)
+        self._refill()
+        if requests > self._room:
+            sleep((requests - self._room) / self._number)
+            self._refill()
+        self._room -= requests
         first = self._asked + 1
         self._asked += requests
         return first
+
+    def _refill(self) -> None:
+        """Each may ask once more for every second, and saves no more than a burst."""
+        now = monotonic()
+        self._room = min(self._number * _BURST, self._room + self._number * (now - self._at))
+        self._at = now
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import rig
 from bench.figures import Figure, Findings, of_runs, percentiles
 from bench.machine import Cores
 from bench.plot import svg
@@ -127,6 +128,24 @@ def test_a_server_has_its_processors_to_itself_where_there_are_enough(
 def test_callers_take_turns_without_a_gap() -> None:
     callers = Callers(4)
     assert [callers.take(3), callers.take(2), callers.take(1)] == [1, 4, 6]
+
+
+def test_callers_save_no_more_than_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(rig, "monotonic", lambda: now[0])
+    monkeypatch.setattr(rig, "sleep", sleep)
+    callers = Callers(2)
+    now[0] = 1_000
+    callers.take(100)
+    assert slept == []
+    callers.take(10)
+    assert slept == [5]
 
 
 def test_a_figure_without_a_floor_has_no_ratio() -> None:
