@@ -7,7 +7,6 @@ is released.
 
 from chatnest.domain.admission import Admitted
 from chatnest.domain.attempt import Attempt
-from chatnest.domain.budget import Balance, Hold
 from chatnest.domain.call import CallPlan, Surroundings
 from chatnest.domain.closing import Closed, Settlement, cost_of
 from chatnest.domain.errors import Failure
@@ -32,14 +31,14 @@ class CallAccount:
         self, attempt: Attempt, failure: Failure | None, reason: FinishReason
     ) -> Ending | None:
         """How *attempt* is to be closed; None where its tokens must be counted first."""
-        outcome = str(reason if failure is None else failure.kind)
         refused = failure is not None and not failure.billable
         seen = attempt.streamed or attempt.usage is not None
         if (refused or not attempt.sent) and not seen:
-            return Release(outcome)
+            return Release(_outcome(failure, reason))
         if attempt.usage is None:
             return None
-        return Settlement(attempt.usage, attempt.prepared.price, False, outcome)
+        price = attempt.prepared.price
+        return Settlement(attempt.usage, price, False, _outcome(failure, reason))
 
     async def ending(
         self, attempt: Attempt, failure: Failure | None, reason: FinishReason
@@ -48,14 +47,15 @@ class CallAccount:
         known = self.known_ending(attempt, failure, reason)
         if known is not None:
             return known
-        outcome = str(reason if failure is None else failure.kind)
         usage = await self._observed_usage(attempt)
-        return Settlement(usage, attempt.prepared.price, True, outcome)
+        return Settlement(usage, attempt.prepared.price, True, _outcome(failure, reason))
 
     def report(self, attempt: Attempt, ending: Ending, reason: FinishReason) -> UsageReported:
         """What the last attempt, which ends so, used and leaves; its ledger need not know yet."""
         if self._closed is not None:
-            return _reported(self._closed.hold, reason, self._left)
+            hold = self._closed.hold
+            usage = hold.usage or NO_USAGE
+            return UsageReported(usage, reason, hold.cost_nano_usd, hold.estimated, self._left)
         left = balances_after(self._left, attempt.hold, ending)
         if isinstance(ending, Release):
             return UsageReported(NO_USAGE, reason, 0, balances=left)
@@ -136,5 +136,6 @@ class CallAccount:
         )
 
 
-def _reported(hold: Hold, reason: FinishReason, left: tuple[Balance, ...]) -> UsageReported:
-    return UsageReported(hold.usage or NO_USAGE, reason, hold.cost_nano_usd, hold.estimated, left)
+def _outcome(failure: Failure | None, reason: FinishReason) -> str:
+    """What the journal says of how a call ended."""
+    return str(reason if failure is None else failure.kind)

@@ -37,7 +37,8 @@ from chatnest.domain.windows import US_PER_S
 
 T = TypeVar("T")
 
-# How long an ending waits for the ledger; the settlement itself goes on for as long as needed.
+# How long an ending waits for what was used to be counted, and whoever closes an answer for the
+# ledger; the settlement itself goes on for as long as needed.
 SETTLE_WAIT_US = 2 * US_PER_S
 
 
