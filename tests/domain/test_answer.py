@@ -254,3 +254,14 @@ async def test_no_timer_is_left_behind() -> None:
         world = World(policy=PATIENT)
         await ending(world, await world.answer())
         assert world.clock.pending == 0
+
+
+async def test_the_end_goes_with_the_text_that_it_came_with() -> None:
+    world = World()
+    answer = await world.answer("x")
+    world.provider.script.append(
+        (TextDelta("hi"), UsageReported(TokenUsage(4, 1)), Finished(FinishReason.STOP))
+    )
+    async with answer:
+        batches = [[type(event) for event in batch] async for batch in answer]
+    assert batches == [[Started], [TextDelta, UsageReported, Finished]]

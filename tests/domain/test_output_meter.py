@@ -86,3 +86,17 @@ def test_what_is_ample_passes_no_cap(cap: int, pieces: list[str]) -> None:
     for piece in pieces:
         is_ample = len(piece) <= meter.ample
         assert not (meter.add(piece) and is_ample)
+
+
+def test_what_is_ample_is_so_for_the_dearest_characters() -> None:
+    class Dear(WordCounter):
+        def bound(self, model: str, text: str) -> int:
+            return 8 * len(text)
+
+    for cap in (8, 100, 1_000):
+        meter = OutputMeter(PromptFitter(Dear(), "model-1", None), cap)
+        assert meter.ample == cap // 8
+        assert not meter.add("x")
+        assert meter.ample == (cap - 8) // 8
+        assert not meter.add("x" * meter.ample)
+        assert meter.add("x")

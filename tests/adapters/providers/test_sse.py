@@ -106,3 +106,18 @@ def test_many_events_of_a_size_below_the_bound_pass() -> None:
     event = b"data: " + b"x" * 80 + b"\n\n"
     given = decode_with(decoder, [event[:40], event[40:]] * 50)
     assert given == [b"x" * 80] * 50
+
+
+@pytest.mark.parametrize(
+    ("reads", "events"),
+    [
+        ([b": a comment ", b"data: a\n\n"], []),
+        ([b"data: a\n", b"data: b\n\n"], [b"a\nb"]),
+        ([b": first\n", b"data: a\rdata: b\n\n"], [b"a\nb"]),
+        ([b": first\n", b"data: a\n\n"], [b"a"]),
+    ],
+)
+def test_a_read_that_looks_like_a_whole_event_may_be_none(
+    reads: list[bytes], events: list[bytes]
+) -> None:
+    assert decode_reads(reads) == events
