@@ -41,7 +41,7 @@ serve: $(VENV)/.serves ## serve a real model on this machine, without an API key
 	@exec $(BIN)/chatnest serve $(ARGS)
 
 test: $(VENV)/.develops ## run every test (ARGS="tests/domain -k budget")
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.develops ## lint, format, types and the rules of who may import whom
 	$(BIN)/ruff check .

@@ -1,10 +1,12 @@
 """What holds for every test: one event loop, a known environment, and how hard properties try."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from schemathesis.pytest.plugin import SchemathesisFunction
 
 # Imported for what it reads from the environment, before that is hidden below.
 import tests.support.services  # noqa: F401
@@ -20,6 +22,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # These choose a provider or change the configuration of the product under test.
 CHOOSING_VARIABLES = ("OPENAI_", "ANTHROPIC_", "CHATNEST_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test an id of its own: of two with one id, workers run the first alone."""
+    for item in items:
+        if isinstance(item, SchemathesisFunction):
+            # pytest 9.2 leaves out of the id what schemathesis adds to the name.
+            item._id = item.id.with_params(item.operation_label)
+    shared = [test for test, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if shared:
+        raise pytest.UsageError(f"tests with the same id: {', '.join(shared)}")
 
 
 @pytest.fixture(scope="session")
