@@ -33,6 +33,8 @@ PICTURES = (
     "is a file that only one provider has",
     "holds a picture, which only a user can show",
 )
+# The scripted provider has no field that these wires pass on as it came.
+PASSED_ON = ("this model's provider has no such setting",)
 OPENAI_TOOLS = (
     "must be a JSON Schema of an object",
     'must name a function of "tools"',
@@ -70,6 +72,7 @@ BEYOND_SCHEMAS: Mapping[str, tuple[str, ...]] = {
     "/v1/chat/completions": (
         *ANY_CHAT,
         *PICTURES,
+        *PASSED_ON,
         *OPENAI_TOOLS,
         "must be a text or a list of parts",
         "must be false: probabilities of tokens are not given",
@@ -77,14 +80,15 @@ BEYOND_SCHEMAS: Mapping[str, tuple[str, ...]] = {
     "/v1/responses": (
         *ANY_CHAT,
         *PICTURES,
+        *PASSED_ON,
         *OPENAI_TOOLS,
         "is missing; an item of this type needs it",
         'belongs into an item of the type "reasoning"',
         "is not supported here; leave it out",
         'must have "name" and "schema"',
     ),
-    "/v1/messages": (*ANY_CHAT, *PICTURES, *ANTHROPIC_TOOLS),
-    "/v1/messages/count_tokens": (*ANY_CHAT, *PICTURES, *ANTHROPIC_TOOLS),
+    "/v1/messages": (*ANY_CHAT, *PICTURES, *PASSED_ON, *ANTHROPIC_TOOLS),
+    "/v1/messages/count_tokens": (*ANY_CHAT, *PICTURES, *PASSED_ON, *ANTHROPIC_TOOLS),
     "/api/usage": ("no such profile",),
 }
 
