@@ -9,7 +9,7 @@ The first four need no store. A refusal takes nothing: not from a rate limit, no
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,7 @@ from chatnest.domain.budget import (
 )
 from chatnest.domain.ledger import Change, Keys, RateKey, Rows
 from chatnest.domain.rate_limit import Limited, Quota, RateState, Taken, take
+from chatnest.domain.values import value
 from chatnest.domain.windows import Period
 
 
@@ -46,7 +47,7 @@ class RefusalCode(StrEnum):
 _ORDER: Final = {code: place for place, code in enumerate(RefusalCode)}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RateRule:
     """A quota that each request takes one from."""
 
@@ -54,7 +55,7 @@ class RateRule:
     quota: Quota
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RateStatus:
     """What is left of a quota after a decision."""
 
@@ -63,7 +64,7 @@ class RateStatus:
     reset_after_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """A request that was not admitted, and what its client should know.
 
@@ -83,7 +84,7 @@ class Refusal:
     balances: tuple[Balance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Admitted:
     """The hold stands and the provider may be called.
 
@@ -96,7 +97,7 @@ class Admitted:
     balances: tuple[Balance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Admission:
     """The command: take one from each quota, and hold the worst case under every rule.
 

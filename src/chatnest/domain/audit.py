@@ -5,7 +5,7 @@ account is nothing but the sum of its calls. :class:`Recount` says where that do
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import tzinfo
 from enum import StrEnum
 from typing import assert_never
@@ -13,10 +13,11 @@ from typing import assert_never
 from chatnest.domain.budget import Account, AccountKey, Hold, HoldState
 from chatnest.domain.ledger import LedgerPage
 from chatnest.domain.usage import NO_USAGE
+from chatnest.domain.values import value
 from chatnest.domain.windows import to_datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Drift:
     """An account that is not the sum of its calls; ``settled`` and ``held`` are as stored."""
 
@@ -80,7 +81,7 @@ class Grouping(StrEnum):
     MODEL = "model"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageTotal:
     """What a group of closed calls used.
 

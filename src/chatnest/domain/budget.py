@@ -27,6 +27,7 @@ from chatnest.domain.usage import (
     most_output_tokens,
     worst_cost_nano_usd,
 )
+from chatnest.domain.values import value
 from chatnest.domain.windows import Period, Window
 
 
@@ -52,7 +53,7 @@ class AccountKey:
     start: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """What was settled and is held in one window; ``limit`` None counts without a limit.
 
@@ -86,7 +87,7 @@ class HoldState(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HoldLine:
     """The part of a hold that lies on one account; ``charged`` is None while it is open."""
 
@@ -95,7 +96,7 @@ class HoldLine:
     charged: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hold:
     """A reserved worst case, and once it is closed the journal's entry of the call.
 
@@ -128,7 +129,7 @@ class Hold:
         return tuple(line.account for line in self.lines)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BudgetRule:
     """A configured limit: at most ``limit`` of ``unit`` for ``scope`` in every ``window``.
 
@@ -156,7 +157,7 @@ class BudgetRule:
 _account_key = lru_cache(maxsize=4_096)(AccountKey)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Balance:
     """What a rule's account says at one instant; ``resets_at`` None where it never resets."""
 
@@ -167,7 +168,7 @@ class Balance:
     resets_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Demand:
     """The worst case of one call, as a function of the output cap that it will be sent with.
 
@@ -218,7 +219,7 @@ class Demand:
         return self.price
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reserve:
     """The command to hold *demand* under every one of *rules*; ``hold`` names the call.
 
@@ -238,7 +239,7 @@ class Reserve:
             raise ValueError("two budget rules of one call count in the same account")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reserved:
     """The hold stands. ``accounts`` are the changed accounts: none for a repeated command."""
 
@@ -246,7 +247,7 @@ class Reserved:
     accounts: tuple[Account, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exhausted:
     """A rule leaves too little room; nothing was changed. ``needed`` is the least that must fit."""
 

@@ -4,8 +4,9 @@ Only estimates are corrected by it: what a call without a report is settled at, 
 is reported. A hold is never made smaller by it.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from chatnest.domain.values import value
 
 _ONE: Final = 1_000_000
 # Of a few tokens the template is most, and one more or less is a large part.
@@ -17,7 +18,7 @@ MOST_PPM: Final = _ONE * 4
 SLOWEST: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Calibration:
     """``factor_ppm`` is reported tokens for a million counted ones, after ``calls`` calls."""
 

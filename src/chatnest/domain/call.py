@@ -1,15 +1,14 @@
 """What one admitted call is to do, and what it works with."""
 
-from dataclasses import dataclass
-
 from chatnest.domain.admission import Admitted
 from chatnest.domain.live_target import Entry, LiveTarget
 from chatnest.domain.ports import Clock, Observer, Randomness
 from chatnest.domain.preparing import Preparation, Prepared
 from chatnest.domain.settling import Settler
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallPlan:
     """An admitted call.
 
@@ -24,7 +23,7 @@ class CallPlan:
     admitted: Admitted
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surroundings:
     """The ports and services that every call works with."""
 

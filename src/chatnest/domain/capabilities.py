@@ -1,9 +1,9 @@
 """What a provider can be asked for: what it cannot is refused, never silently dropped."""
 
-from dataclasses import dataclass
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Capabilities:
     """What a provider takes beside text.
 

@@ -15,11 +15,12 @@ together and fail together are one failure: a server that restarts breaks off al
 and takes the next call.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from chatnest.domain.errors import Failure, FailureKind
 from chatnest.domain.retry import asked_us
+from chatnest.domain.values import value
 from chatnest.domain.windows import US_PER_S
 
 # What says that the target works, and that the request or its rate was at fault.
@@ -36,7 +37,7 @@ ALIVE: Final = frozenset(
 LONGEST_ASKED_US: Final = 3_600 * US_PER_S
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CircuitPolicy:
     """After how many ``failures`` in a row a target is left alone, and for how long.
 
@@ -52,7 +53,7 @@ class CircuitPolicy:
             raise ValueError("a circuit needs at least one failure and one microsecond")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Circuit:
     """What is known of a target: ``failures`` in a row, and until when it is not to be called.
 

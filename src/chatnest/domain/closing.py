@@ -4,14 +4,15 @@ The other half of :mod:`chatnest.domain.budget`, whose table of transitions hold
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from chatnest.domain.budget import Account, Accounts, Hold, HoldLine, HoldState, Unit
 from chatnest.domain.usage import NO_USAGE, Price, TokenUsage, cost_nano_usd
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Closed:
     """A hold after a command that closes it; ``accounts`` is empty where nothing changed.
 
@@ -23,7 +24,7 @@ class Closed:
     overrun: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settlement:
     """What a call turned out to have used; ``estimated`` where the provider did not say.
 

@@ -12,8 +12,9 @@ SDK and driver exceptions are translated into this tree once, at the edge of the
 ``raise … from``. A public message never carries a key, a prompt, a path or a traceback.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chatnest.domain.values import value
 
 
 class FailureKind(StrEnum):
@@ -35,7 +36,7 @@ class FailureKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """A provider's failure, classified once at the adapter's edge.
 
@@ -51,7 +52,7 @@ class Failure:
     billable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PublicError:
     """What a client may know of a failure: a stable code, a sentence, and whether to try again."""
 

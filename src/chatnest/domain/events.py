@@ -20,6 +20,7 @@ from enum import StrEnum
 from chatnest.domain.budget import Balance
 from chatnest.domain.errors import PublicError
 from chatnest.domain.usage import TokenUsage
+from chatnest.domain.values import value
 
 
 class FinishReason(StrEnum):
@@ -33,7 +34,7 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Started:
     """The call was admitted and is on its way to the provider.
 
@@ -83,7 +84,7 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageReported:
     """What the call used.
 
@@ -98,7 +99,7 @@ class UsageReported:
     balances: tuple[Balance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finished:
     """The answer is complete, or as complete as its limits allowed.
 
@@ -109,7 +110,7 @@ class Finished:
     stop_sequence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """The answer ended early; what was sent before it stands."""
 

@@ -5,12 +5,12 @@ One that fails changes nothing, and its neighbours are not told of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chatnest.domain.budget import Account, AccountKey, Hold
 from chatnest.domain.ledger import Change, Keys, RateKey, Rows, Step, checked
 from chatnest.domain.rate_limit import RateState
+from chatnest.domain.values import value
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -18,14 +18,14 @@ R = TypeVar("R")
 Transaction = tuple[Keys, Step[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Done:
     """A step's own result."""
 
     result: Any
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Raised:
     """A step failed, and changed nothing."""
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from chatnest.domain.budget import Account, AccountKey, Hold
 from chatnest.domain.rate_limit import RateState
+from chatnest.domain.values import value
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class RateKey:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Keys:
     """The rows that a step may read and write."""
 
@@ -31,7 +32,7 @@ class Keys:
     holds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rows:
     """The stored rows among the keys of a step; a key without a row is missing."""
 
@@ -40,7 +41,7 @@ class Rows:
     holds: Mapping[str, Hold]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change(Generic[T]):
     """What a step decided, the rows to write, and the rows to forget.
 
@@ -82,7 +83,7 @@ def _check(named: Collection[object], changed: Collection[object]) -> None:
         raise ValueError("a step may change a row only once")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerPage:
     """A part of a ledger, for those who read all of it."""
 

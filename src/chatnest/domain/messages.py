@@ -1,9 +1,10 @@
 """What people and models say to each other, independent of any provider's wire."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+from chatnest.domain.values import value
 
 
 class Role(StrEnum):
@@ -15,7 +16,7 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCall:
     """A model's wish to run one of the caller's tools.
 
@@ -27,14 +28,14 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TextPart:
     """A piece of text among other parts."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImagePart:
     """A picture: ``url`` is an ``https:`` address, or a ``data:`` URL that holds it in base64.
 
@@ -45,7 +46,7 @@ class ImagePart:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReasoningPart:
     """A thought of the model, to be given back to it as it came.
 
@@ -61,7 +62,7 @@ class ReasoningPart:
 Part = TextPart | ImagePart | ReasoningPart
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """One immutable message of a conversation.
 

@@ -5,7 +5,7 @@ caller on its own, and any other scope is for the callers that carry it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from functools import lru_cache, partial
@@ -18,6 +18,7 @@ from chatnest.domain.profiles import Profile, Profiles
 from chatnest.domain.rate_limit import Algorithm, Quota
 from chatnest.domain.requests import Principal
 from chatnest.domain.retry import RetryPolicy
+from chatnest.domain.values import value
 from chatnest.domain.windows import US_PER_S, Period, Window
 
 GLOBAL_SCOPE = "global"
@@ -36,7 +37,7 @@ class UnknownPrice(StrEnum):
     IGNORE = "ignore"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimeLimits:
     """How long a provider may take, in microseconds.
 
@@ -60,7 +61,7 @@ class TimeLimits:
             raise ValueError("a lease must be at least one second")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatPolicy:
     """Everything that a deployment decides about its chats.
 

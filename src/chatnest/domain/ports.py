@@ -5,7 +5,7 @@ Each port has one contract suite in ``chatnest.testing`` that all of its adapter
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeVar
 
 from chatnest.domain.budget import Hold
@@ -16,11 +16,12 @@ from chatnest.domain.ledger import Keys, LedgerPage, Step
 from chatnest.domain.messages import Message
 from chatnest.domain.tools import Tool, ToolChoice
 from chatnest.domain.usage import Price, TokenUsage
+from chatnest.domain.values import value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderCall:
     """One attempt at a provider.
 
@@ -142,7 +143,7 @@ class LedgerStore(LedgerReads, Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenOverhead:
     """Tokens that a model's chat template adds to the texts, as an upper bound.
 
@@ -221,7 +222,7 @@ class Randomness(Protocol):
         """A number in [0, 1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallReport:
     """How one attempt ended, for metrics, traces and logs: no content, no credentials."""
 

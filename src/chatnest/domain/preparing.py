@@ -6,7 +6,7 @@ anything is held or sent.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 
 from chatnest.domain.admission import Admission
@@ -22,9 +22,10 @@ from chatnest.domain.prompt import Asked, Prompt
 from chatnest.domain.requests import ChatRequest, Principal
 from chatnest.domain.trimming import PromptTooLarge
 from chatnest.domain.usage import Price
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prepared:
     """One call that could be made: to whom, what it says, and what is to be held for it.
 
@@ -42,7 +43,7 @@ class Prepared:
         return self.admission.reserve.demand.price
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """What a call at one target costs, and the budgets that it counts in.
 
@@ -53,7 +54,7 @@ class Terms:
     rules: tuple[BudgetRule, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Preparation:
     """Everything about one request that is the same at every target.
 

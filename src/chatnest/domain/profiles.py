@@ -5,9 +5,11 @@ whatever the configuration says.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import TypeVar
+
+from chatnest.domain.values import value
 
 N = TypeVar("N", int, float)
 
@@ -20,7 +22,7 @@ def _check(temperature: float, **counts: int) -> None:
         raise ValueError(f"temperature must be a number of at least 0, got {temperature}")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Profile:
     """The limits of one kind of use.
 
@@ -55,7 +57,7 @@ class Profile:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HardCaps:
     """The most that any profile may allow, whatever is configured.
 
@@ -81,7 +83,7 @@ class HardCaps:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wishes:
     """Numbers that a client asks for; None leaves the profile's own."""
 
@@ -104,7 +106,7 @@ LEGACY_ALIASES: Mapping[str, str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Profiles:
     """The configured profiles under their hard caps.
 

@@ -7,7 +7,7 @@ this server count is bounded by what it may send on.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chatnest.domain.calibration import SLOWEST, UNCALIBRATED, corrected, learn, raised
 from chatnest.domain.messages import Message
@@ -16,12 +16,13 @@ from chatnest.domain.profiles import Profile
 from chatnest.domain.tools import Tool
 from chatnest.domain.trimming import PromptTooLarge, Trimmed, keeps_all, trim
 from chatnest.domain.usage import TokenUsage
+from chatnest.domain.values import value
 
 # To learn from a call, its texts are counted, which nothing else needs.
 _LEARN_FROM_EVERY = 32
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Asked:
     """What is to be fitted: a conversation, and what a model is told beside it.
 
@@ -39,7 +40,7 @@ class Asked:
         return (*texts, self.beside) if self.beside else texts
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prompt:
     """What a provider will be sent.
 

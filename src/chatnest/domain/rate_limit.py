@@ -9,9 +9,10 @@ In any window of ``period_us`` GCRA admits at most ``burst + limit``; a fixed wi
 ``limit`` in each window, so at most twice that around its edge.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
+
+from chatnest.domain.values import value
 
 
 class Algorithm(StrEnum):
@@ -21,7 +22,7 @@ class Algorithm(StrEnum):
     FIXED_WINDOW = "fixed_window"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quota:
     """*limit* in every *period_us*; GCRA admits up to *burst* at once (None: the whole limit).
 
@@ -46,7 +47,7 @@ class Quota:
         return self.burst
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RateState:
     """What is stored for one quota and one caller.
 
@@ -59,7 +60,7 @@ class RateState:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Taken:
     """Allowed: ``state`` is to be stored. ``reset_after_us`` is when the quota is whole again."""
 
@@ -68,7 +69,7 @@ class Taken:
     reset_after_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limited:
     """Refused, and nothing changes.
 

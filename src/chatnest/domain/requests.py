@@ -1,14 +1,15 @@
 """What a client asks for, and who asks, in every dialect's terms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from chatnest.domain.messages import Message
 from chatnest.domain.profiles import Wishes
 from chatnest.domain.tools import Tool, ToolChoice
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Principal:
     """Who pays for a request.
 
@@ -23,7 +24,7 @@ class Principal:
     default_profile: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatRequest:
     """A decoded request: what is said, and what the client wishes for.
 

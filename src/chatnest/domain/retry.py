@@ -8,12 +8,12 @@ and it was paid for.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from chatnest.domain.errors import Failure, FailureKind, PublicError
+from chatnest.domain.values import value
 from chatnest.domain.windows import US_PER_S
 
 STATUS_KINDS: Final[Mapping[int, FailureKind]] = MappingProxyType(
@@ -223,7 +223,7 @@ _LONGEST_WAIT_S = 1e9
 _MOST_DOUBLINGS = 62
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryPolicy:
     """How often and for how long one request may be tried.
 
@@ -257,7 +257,7 @@ class GiveUpReason(StrEnum):
     DEADLINE = "deadline"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Option:
     """A target that may be called next, by its place in the route.
 
@@ -269,7 +269,7 @@ class Option:
     ready_in_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TryAgain:
     """Call the target at ``place`` after ``delay_us``."""
 
@@ -277,7 +277,7 @@ class TryAgain:
     delay_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GiveUp:
     """Tell the client."""
 

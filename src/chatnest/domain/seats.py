@@ -4,16 +4,16 @@ Judged before the ledger is asked, so that a request which waits for a place hol
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chatnest.domain.admission import Refusal, RefusalCode
 from chatnest.domain.budget import Unit
 from chatnest.domain.live_target import Entry, LiveTarget
 from chatnest.domain.preparing import Preparation, Prepared
 from chatnest.domain.trimming import PromptTooLarge, PromptUnit
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Seat:
     """A request that is ready for its first call: ``entry`` is its place, which must be left.
 

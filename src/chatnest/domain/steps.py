@@ -15,7 +15,7 @@ once more.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from chatnest.domain.admission import Admission, Admitted, Refusal, admit
@@ -31,13 +31,14 @@ from chatnest.domain.budget import (
 )
 from chatnest.domain.closing import Closed, Settlement, expire, release, settle
 from chatnest.domain.ledger import Change, Keys, Rows, Step
+from chatnest.domain.values import value
 
 T = TypeVar("T")
 K = TypeVar("K")
 Transaction = tuple[Keys, Step[T]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Release:
     """The ending of an attempt that a provider provably did no work for."""
 
@@ -47,7 +48,7 @@ class Release:
 Ending = Settlement | Release
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Retried:
     """A failed attempt after it was closed, and whether the next one is admitted."""
 

@@ -1,16 +1,16 @@
 """Finds the targets of a model by its public name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chatnest.domain.errors import ConfigurationError, InvalidRequestError
 from chatnest.domain.live_target import LiveTarget
 from chatnest.domain.policy import ChatPolicy, TimeLimits
 from chatnest.domain.ports import Clock, TokenCounter
 from chatnest.domain.routes import Route, Target
+from chatnest.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LiveRoute:
     """A route while the process runs."""
 

@@ -1,10 +1,11 @@
 """The caller's tools, as a model is told of them."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from chatnest.domain.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Tool:
     """A function that a model may wish to be called.
 
@@ -31,7 +32,7 @@ class ToolMode(StrEnum):
     REQUIRED = "required"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolChoice:
     """How a model is to use its tools.
 

@@ -15,11 +15,11 @@ request for it. Results must follow their call with only other tool messages bet
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from chatnest.domain.messages import Message, Role
+from chatnest.domain.values import value
 
 # To look a member up by its name takes longer than all else that is asked of most messages.
 _SYSTEM, _USER, _ASSISTANT, _TOOL = Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL
@@ -32,7 +32,7 @@ class PromptUnit(StrEnum):
     TOKENS = "tokens"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trimmed:
     """What is sent: ``messages`` in their order, which weigh ``tokens``.
 
@@ -44,7 +44,7 @@ class Trimmed:
     kept: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PromptTooLarge:
     """What must be sent passes a limit: ``needed`` is its size, counted in ``unit``."""
 

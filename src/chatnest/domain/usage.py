@@ -5,13 +5,13 @@ tokens, because not every published price is a whole number of them for one toke
 rounded up once, at the end, so that rounding never favours the spender.
 """
 
-from dataclasses import dataclass
+from chatnest.domain.values import value
 
 TOKENS_PER_PRICE = 1_000_000
 NANO_USD_PER_USD = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenUsage:
     """Tokens of one call, in inclusive buckets.
 
@@ -45,7 +45,7 @@ class TokenUsage:
 NO_USAGE = TokenUsage(input_tokens=0, output_tokens=0)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Price:
     """What a model charges, in nano-dollars per million tokens.
 

@@ -5,7 +5,6 @@ the asking: no call has to be looked up for it, and none has to be kept.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 
 from chatnest.domain.budget import AccountKey, Balance, BudgetRule
@@ -13,12 +12,13 @@ from chatnest.domain.folding import union
 from chatnest.domain.ledger import Change, Keys, Rows
 from chatnest.domain.profiles import Profile
 from chatnest.domain.steps import Transaction, balances_step
+from chatnest.domain.values import value
 from chatnest.domain.windows import Period, to_datetime
 
 MOST_HISTORY_DAYS = 366
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DayAccount:
     """What one rule's account of a day that may be over says."""
 
@@ -27,7 +27,7 @@ class DayAccount:
     held: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DayUsage:
     """What was counted on one day, by each rule that has an account of it."""
 
@@ -35,7 +35,7 @@ class DayUsage:
     accounts: tuple[DayAccount, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageView:
     """What a caller may still use under one profile, and what it used on which day.
 

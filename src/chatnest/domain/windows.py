@@ -4,9 +4,10 @@ An instant is an integer: microseconds since the Unix epoch. A window that ends 
 contains X.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+
+from chatnest.domain.values import value
 
 US_PER_S = 1_000_000
 _MINUTE_US = 60 * US_PER_S
@@ -26,7 +27,7 @@ class Period(StrEnum):
     TOTAL = "total"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Span:
     """A window in time: ``start <= instant < end``; ``end`` is None where it never ends."""
 
@@ -38,7 +39,7 @@ class Span:
         return self.start <= now and (self.end is None or now < self.end)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Window:
     """A period in a time zone.
 
