@@ -1,8 +1,11 @@
-"""Deadlines that move."""
+"""Deadlines that move, and waits that somebody else may end."""
 
 import asyncio
+from collections.abc import Generator
 
-from chatnest.domain.watchdog import Watchdog, wait_within
+import pytest
+
+from chatnest.domain.watchdog import Watchdog, noticing, until_done, wait_within
 from chatnest.testing.clock import ManualClock
 
 
@@ -89,3 +92,97 @@ async def test_waiting_ends_at_its_limit_and_leaves_the_task_alone() -> None:
     assert await waiting is False
     assert not task.done()
     task.cancel()
+
+
+async def test_waiting_for_a_task_neither_cancels_nor_reads_it() -> None:
+    failing = asyncio.create_task(raises(LookupError("unread")))
+
+    await until_done(failing)
+    await until_done(failing)
+
+    assert isinstance(failing.exception(), LookupError)
+
+
+async def test_whoever_waits_for_a_task_may_go() -> None:
+    for_ever = asyncio.create_task(asyncio.Event().wait())
+    waiting = asyncio.create_task(until_done(for_ever))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    await until_done(waiting)
+
+    assert waiting.cancelled()
+    assert not for_ever.done()
+    for_ever.cancel()
+
+
+async def raises(error: Exception, after: asyncio.Future[None] | None = None) -> str:
+    if after is not None:
+        await after
+    raise error
+
+
+async def insists(waits: list[asyncio.Future[str]]) -> str:
+    """Waits for each in turn, whoever cancels that."""
+    said: list[str] = []
+    for each in waits:
+        try:
+            said.append(await each)
+        except asyncio.CancelledError:
+            said.append("cancelled")
+    return ", ".join(said)
+
+
+async def test_what_gives_at_once_is_not_noticed() -> None:
+    told: list[str] = []
+
+    assert await noticing(insists([]), lambda: told.append("waits")) == ""
+    with pytest.raises(LookupError):
+        await noticing(raises(LookupError()), lambda: told.append("waits"))
+    assert told == []
+
+
+async def test_what_waits_is_noticed_once_and_gives_what_it_would() -> None:
+    told: list[str] = []
+    first, second, third = waits = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    watched = asyncio.create_task(noticing(insists(waits), lambda: told.append("waits")))
+    await asyncio.sleep(0)
+    assert told == ["waits"]
+
+    first.set_result("one")
+    await asyncio.sleep(0)
+    watched.cancel()
+    await asyncio.sleep(0)
+    third.set_result("three")
+
+    assert await watched == "one, cancelled, three"
+    assert second.cancelled()
+    assert told == ["waits"]
+
+
+async def test_an_error_after_a_wait_is_raised() -> None:
+    after = asyncio.get_running_loop().create_future()
+    watched = asyncio.create_task(noticing(raises(LookupError(), after), lambda: None))
+    await asyncio.sleep(0)
+
+    after.set_result(None)
+
+    with pytest.raises(LookupError):
+        await watched
+
+
+def test_what_is_never_finished_is_closed() -> None:
+    left: list[str] = []
+
+    async def leaves() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            left.append("closed")
+
+    watched = noticing(leaves(), lambda: None)
+    assert isinstance(watched, Generator)
+    next(watched)
+    watched.close()
+
+    assert left == ["closed"]

@@ -1,8 +1,8 @@
 """The time of this machine."""
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import monotonic_ns, time_ns
 
 from chatnest.domain.ports import Timer
 from chatnest.domain.windows import US_PER_S
@@ -15,11 +15,11 @@ class SystemClock:
 
     def now(self) -> int:
         """The wall clock, in microseconds since the Unix epoch."""
-        return time.time_ns() // _NS_PER_US
+        return time_ns() // _NS_PER_US
 
     def monotonic_us(self) -> int:
         """A clock that never goes back, in microseconds since an arbitrary start."""
-        return time.monotonic_ns() // _NS_PER_US
+        return monotonic_ns() // _NS_PER_US
 
     def call_later(self, delay_us: int, callback: Callable[[], None]) -> Timer:
         """Run *callback* once on the running event loop after *delay_us*.

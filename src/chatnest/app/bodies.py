@@ -8,7 +8,7 @@ from litestar.exceptions import LitestarException
 
 from chatnest.domain.errors import InvalidRequestError
 from chatnest.domain.ports import Clock
-from chatnest.domain.watchdog import Interruption
+from chatnest.domain.watchdog import Interruption, Watchdog, noticing
 from chatnest.domain.windows import US_PER_S
 
 # A client that is cut off while it still sends may never read why. What is too large is therefore
@@ -25,17 +25,21 @@ async def read_body(request: Request[Any, Any, Any], max_bytes: int, clock: Cloc
             as something else.
     """
     waiting = Interruption(clock)
-    timer = clock.call_later(BODY_WAIT_S * US_PER_S, waiting.interrupt)
-    waiting.begin()
+    limit = Watchdog(clock, waiting.interrupt)
+
+    def watch() -> None:
+        waiting.begin()
+        limit.expect_within(BODY_WAIT_S * US_PER_S)
+
     try:
-        return _as_json(request, await _read(request, max_bytes))
+        return _as_json(request, await noticing(_read(request, max_bytes), watch))
     except LitestarException as error:
         raise InvalidRequestError("the body broke off") from error
     except asyncio.CancelledError:
         if waiting.by_others:
             raise
     finally:
-        timer.cancel()
+        limit.close()
         waiting.end()
     raise InvalidRequestError(f"the body did not arrive within {BODY_WAIT_S} s")
 

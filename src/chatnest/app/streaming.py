@@ -19,7 +19,7 @@ from chatnest.domain.answer import Answer
 from chatnest.domain.errors import BusyError, PublicError
 from chatnest.domain.events import Failed, Finished
 from chatnest.domain.ports import Clock
-from chatnest.domain.watchdog import Interruption, Watchdog, wait_within
+from chatnest.domain.watchdog import Interruption, Watchdog, until_done, wait_within
 
 _logger = logging.getLogger("chatnest.streams")
 
@@ -143,7 +143,7 @@ class Pump:
                 async for batch in self._answer:
                     data = encode(batch)
                     if self._ping is not None:
-                        await asyncio.wait((self._ping,))
+                        await until_done(self._ping)
                     self._begin_write()
                     # The end goes out with the last frames, in one write.
                     more = type(batch[-1]) not in _ENDS
@@ -232,14 +232,14 @@ class AnswerResponse(ASGIResponse):
     async def _end(self, relaying: asyncio.Task[None]) -> None:
         """Return when *relaying* has ended; it is cancelled where its client has not got all."""
         if self._is_complete:
-            await asyncio.wait((relaying,))
+            await until_done(relaying)
             return
         relaying.cancel()
         # Shielded: a server that shuts down cancels more than once.
         await asyncio.shield(self._ended(relaying))
 
     async def _ended(self, relaying: asyncio.Task[None]) -> None:
-        await asyncio.wait((relaying,))
+        await until_done(relaying)
         # A task that is cancelled before its first step never enters the answer's context.
         await self._answer.aclose()
 

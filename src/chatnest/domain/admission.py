@@ -45,6 +45,12 @@ class RefusalCode(StrEnum):
 
 
 _ORDER: Final = {code: place for place, code in enumerate(RefusalCode)}
+# Looked up: each request tells them several times. Streams have one window.
+_NAMES: Final = {
+    (unit, period): str(unit) if unit is Unit.STREAMS else f"{unit}-{period}"
+    for unit in Unit
+    for period in Period
+}
 
 
 @value
@@ -174,9 +180,7 @@ def rule_name(rule: BudgetRule) -> str:
 
     The scope is not in it: where several limits are told, it stands beside the name.
     """
-    if rule.unit is Unit.STREAMS:
-        return str(rule.unit)
-    return f"{rule.unit}-{rule.window.period}"
+    return _NAMES[rule.unit, rule.window.period]
 
 
 def _refuse(

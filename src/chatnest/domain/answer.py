@@ -358,10 +358,10 @@ class Answer:
             self._usage.set_result(self._account.report(self._attempt, ending, reason))
         self._settlement = self._around.settler.start(self._settle(reason, ending))
 
-    async def _wait_for(self, future: asyncio.Future[Any]) -> bool:
+    def _wait_for(self, future: asyncio.Future[Any]) -> Awaitable[bool]:
         """Whether *future* is done in time; it goes on in any case."""
         left_us = max(0, self._settled_by_us - self._around.clock.monotonic_us())
-        return await wait_within(self._around.clock, future, left_us)
+        return wait_within(self._around.clock, future, left_us)
 
     def _reason_if_left(self) -> FinishReason:
         return self._attempt.finish_reason or FinishReason.CANCELLED

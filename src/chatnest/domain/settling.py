@@ -6,7 +6,7 @@ waits for; an admission that was cancelled is taken back by such a task.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from chatnest.domain.admission import Admission, Admitted, Refusal
@@ -165,6 +165,6 @@ class Settler:
             # A store is anyone's code: whatever it raises, its rows may not have been written.
             return None
 
-    async def _transact(self, transaction: Transaction[T]) -> T:
+    def _transact(self, transaction: Transaction[T]) -> Awaitable[T]:
         keys, step = transaction
-        return await self._store.transact(keys, step)
+        return self._store.transact(keys, step)

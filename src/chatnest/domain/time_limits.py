@@ -16,9 +16,11 @@ class CallLimits:
     def __init__(self, limits: TimeLimits, clock: Clock, wait: Interruption) -> None:
         self._limits = limits
         self._wait = wait
-        self._awaited = ""
-        self._progress = Watchdog(clock, self._no_progress)
-        self._total = Watchdog(clock, self._too_long)
+        self._clock = clock
+        # One for whichever is due first: a call has them all the time, and each costs a timer.
+        self._watchdog = Watchdog(clock, self._is_late)
+        self._awaited: str | None = None
+        self._ends_us = 0
         self.late: Failure | None = None
         self.farewell: PublicError | None = None
         self.is_stopped = False
@@ -31,21 +33,20 @@ class CallLimits:
 
     def begin(self) -> None:
         """The call begins: its total time runs."""
-        self._total.expect_within(self._limits.total_us)
+        self._ends_us = self._clock.monotonic_us() + self._limits.total_us
+        self.relax()
 
     def expect_first(self) -> None:
         """The provider is called: its first event is due in time."""
-        self._awaited = "first_token"
-        self._progress.expect_within(self._limits.first_token_us)
+        self._expect("first_token", self._limits.first_token_us)
 
     def expect_next(self) -> None:
         """An event came: the next one is due in time."""
-        self._awaited = "idle"
-        self._progress.expect_within(self._limits.idle_us)
+        self._expect("idle", self._limits.idle_us)
 
     def relax(self) -> None:
         """Nothing is expected of the provider for now."""
-        self._progress.relax()
+        self._expect(None, self._limits.total_us)
 
     def forgive(self) -> None:
         """Forget which limit passed: there is to be another attempt."""
@@ -60,16 +61,22 @@ class CallLimits:
 
     def close(self) -> None:
         """The call is over: nothing is due any more. May be called twice."""
-        self._progress.close()
-        self._total.close()
+        self._watchdog.close()
 
-    def _no_progress(self) -> None:
+    def _expect(self, awaited: str | None, within_us: int) -> None:
+        self._awaited = awaited
+        now_us = self._clock.monotonic_us()
+        self._watchdog.expect_within(min(within_us, self._ends_us - now_us), now_us)
+
+    def _is_late(self) -> None:
+        awaited = self._awaited
+        if self._clock.monotonic_us() >= self._ends_us:
+            self._end("total")
+            return
+        self.relax()
         # While the reader has the last event, nothing is expected of the provider.
-        if self._wait.is_waiting:
-            self._end(self._awaited)
-
-    def _too_long(self) -> None:
-        self._end("total")
+        if awaited is not None and self._wait.is_waiting:
+            self._end(awaited)
 
     def _end(self, code: str) -> None:
         if not self.is_final:

@@ -5,9 +5,10 @@ wait is to cancel that task; and then to tell that cancel from everybody else's.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
+from functools import partial
+from types import TracebackType, coroutine
 from typing import Any, Generic, TypeVar
 
 from chatnest.domain.errors import ProviderError
@@ -39,10 +40,11 @@ class Watchdog:
 
         *now_us* is what the clock says, where the caller has asked it already.
         """
-        deadline_us = delay_us + (self._clock.monotonic_us() if now_us is None else now_us)
-        self._deadline_us = deadline_us
+        if now_us is None:
+            now_us = self._clock.monotonic_us()
+        self._deadline_us = deadline_us = now_us + delay_us
         if self._timer is None or deadline_us < self._timer_due_us:
-            self._arm(deadline_us)
+            self._arm(deadline_us, delay_us)
 
     def relax(self) -> None:
         """Expect nothing for now."""
@@ -59,19 +61,19 @@ class Watchdog:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self, due_us: int) -> None:
+    def _arm(self, due_us: int, left_us: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due_us = due_us
-        left_us = due_us - self._clock.monotonic_us()
-        self._timer = self._clock.call_later(max(0, left_us), self._fire)
+        self._timer = self._clock.call_later(left_us, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
         if self._deadline_us is None:
             return
-        if self._deadline_us > self._clock.monotonic_us():
-            self._arm(self._deadline_us)
+        left_us = self._deadline_us - self._clock.monotonic_us()
+        if left_us > 0:
+            self._arm(self._deadline_us, left_us)
             return
         self._deadline_us = None
         self._on_late()
@@ -192,9 +194,8 @@ class BoundedContext(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         self._on_leaving(error)
-        self._wait.give_up()
         try:
-            await self._context.__aexit__(kind, error, trace)
+            await noticing(self._context.__aexit__(kind, error, trace), self._wait.give_up)
         except asyncio.CancelledError:
             if self._wait.by_others:
                 raise
@@ -203,20 +204,62 @@ class BoundedContext(Generic[T]):
                 raise
 
 
+@coroutine
+def noticing(awaitable: Awaitable[T], on_wait: Callable[[], None]) -> Generator[Any, None, T]:
+    """What *awaitable* gives; *on_wait* is called first if it is really waited for.
+
+    Most of what may hang gives at once, and then needs nobody to watch it.
+    """
+    steps = awaitable.__await__()
+    try:
+        awaited = next(steps)
+        on_wait()
+        while True:
+            try:
+                yield awaited
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:
+                awaited = steps.throw(error)
+            else:
+                awaited = next(steps)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+async def until_done(task: asyncio.Future[Any]) -> None:
+    """Wait until *task* is done; it is neither cancelled nor read.
+
+    What ``asyncio.wait`` does for any number, for one in a tenth of the time.
+    """
+    if task.done():
+        return
+    ended = asyncio.get_running_loop().create_future()
+    wake = partial(_wake, ended)
+    task.add_done_callback(wake)
+    try:
+        await ended
+    finally:
+        task.remove_done_callback(wake)
+
+
+def _wake(waiting: asyncio.Future[None], _: object = None) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
 async def wait_within(clock: Clock, task: asyncio.Future[Any], limit_us: int) -> bool:
     """Wait for *task*, at most *limit_us*; whether it is done. It is neither cancelled nor read."""
     if task.done():
         return True
-    either = asyncio.get_running_loop().create_future()
-
-    def wake(_: object = None) -> None:
-        if not either.done():
-            either.set_result(None)
-
+    late = asyncio.get_running_loop().create_future()
+    wake = partial(_wake, late)
     timer = clock.call_later(limit_us, wake)
     task.add_done_callback(wake)
     try:
-        await either
+        await late
     finally:
         timer.cancel()
         task.remove_done_callback(wake)
