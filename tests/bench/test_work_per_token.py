@@ -14,7 +14,7 @@ PER_TOKEN_ALONE = 28.5
 PER_TOKEN_AT_ONCE = 2.0
 """For a further token of those that come in one read."""
 
-PER_REQUEST = 680
+PER_REQUEST = 670
 """For a request with an answer of twenty tokens in one piece, and for settling it."""
 
 

@@ -69,10 +69,36 @@ def test_moving_a_deadline_sets_no_timer() -> None:
 def test_closing_leaves_no_timer() -> None:
     clock, watchdog, late = watched()
     watchdog.expect_within(10)
+    watchdog.limit(50)
     watchdog.close()
     watchdog.close()
+    watchdog.relax()
+    assert clock.pending == 0
     clock.advance(100)
-    assert (clock.pending, late) == (0, [])
+    assert late == []
+
+
+def test_a_limit_comes_whatever_is_expected() -> None:
+    clock, watchdog, late = watched()
+    watchdog.limit(100)
+    watchdog.expect_within(10)
+    clock.advance(10)
+    watchdog.relax()
+    clock.advance(80)
+    watchdog.expect_within(1_000)
+    clock.advance(9)
+    assert late == [10]
+    clock.advance(1)
+    assert late == [10, 100]
+
+
+def test_a_limit_without_anything_expected_is_late_too() -> None:
+    clock, watchdog, late = watched()
+    watchdog.limit(100)
+    clock.advance(99)
+    assert late == []
+    clock.advance(1)
+    assert late == [100]
 
 
 async def test_waiting_ends_with_the_task() -> None:

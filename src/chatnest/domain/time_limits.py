@@ -16,11 +16,11 @@ class CallLimits:
     def __init__(self, limits: TimeLimits, clock: Clock, wait: Interruption) -> None:
         self._limits = limits
         self._wait = wait
-        self._clock = clock
-        # One for whichever is due first: a call has them all the time, and each costs a timer.
+        # One for whichever is due first: every call has them all the time.
         self._watchdog = Watchdog(clock, self._is_late)
-        self._awaited: str | None = None
+        self._clock = clock
         self._ends_us = 0
+        self._awaited = ""
         self.late: Failure | None = None
         self.farewell: PublicError | None = None
         self.is_stopped = False
@@ -34,19 +34,21 @@ class CallLimits:
     def begin(self) -> None:
         """The call begins: its total time runs."""
         self._ends_us = self._clock.monotonic_us() + self._limits.total_us
-        self.relax()
+        self._watchdog.limit(self._limits.total_us)
 
     def expect_first(self) -> None:
         """The provider is called: its first event is due in time."""
-        self._expect("first_token", self._limits.first_token_us)
+        self._awaited = "first_token"
+        self._watchdog.expect_within(self._limits.first_token_us)
 
     def expect_next(self) -> None:
         """An event came: the next one is due in time."""
-        self._expect("idle", self._limits.idle_us)
+        self._awaited = "idle"
+        self._watchdog.expect_within(self._limits.idle_us)
 
     def relax(self) -> None:
         """Nothing is expected of the provider for now."""
-        self._expect(None, self._limits.total_us)
+        self._watchdog.relax()
 
     def forgive(self) -> None:
         """Forget which limit passed: there is to be another attempt."""
@@ -63,20 +65,14 @@ class CallLimits:
         """The call is over: nothing is due any more. May be called twice."""
         self._watchdog.close()
 
-    def _expect(self, awaited: str | None, within_us: int) -> None:
-        self._awaited = awaited
-        now_us = self._clock.monotonic_us()
-        self._watchdog.expect_within(min(within_us, self._ends_us - now_us), now_us)
-
     def _is_late(self) -> None:
-        awaited = self._awaited
         if self._clock.monotonic_us() >= self._ends_us:
             self._end("total")
             return
-        self.relax()
+        self._watchdog.relax()
         # While the reader has the last event, nothing is expected of the provider.
-        if awaited is not None and self._wait.is_waiting:
-            self._end(awaited)
+        if self._wait.is_waiting:
+            self._end(self._awaited)
 
     def _end(self, code: str) -> None:
         if not self.is_final:

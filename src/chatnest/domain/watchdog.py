@@ -32,6 +32,7 @@ class Watchdog:
         self._clock = clock
         self._on_late = on_late
         self._deadline_us: int | None = None
+        self._latest_us: int | None = None
         self._timer: Timer | None = None
         self._timer_due_us = 0
 
@@ -42,20 +43,31 @@ class Watchdog:
         """
         if now_us is None:
             now_us = self._clock.monotonic_us()
-        self._deadline_us = deadline_us = now_us + delay_us
+        deadline_us = now_us + delay_us
+        if self._latest_us is not None and deadline_us > self._latest_us:
+            deadline_us = self._latest_us
+        self._deadline_us = deadline_us
         if self._timer is None or deadline_us < self._timer_due_us:
-            self._arm(deadline_us, delay_us)
+            self._arm(deadline_us, deadline_us - now_us)
+
+    def limit(self, within_us: int) -> None:
+        """Call *on_late* once *within_us* have passed, whatever is expected by then, or nothing."""
+        now_us = self._clock.monotonic_us()
+        self._latest_us = now_us + within_us
+        self.expect_within(within_us, now_us)
 
     def relax(self) -> None:
-        """Expect nothing for now."""
-        self._deadline_us = None
+        """Expect nothing for now, apart from a limit."""
+        self._deadline_us = self._latest_us
+        if self._latest_us is not None and self._timer is None:
+            self._arm(self._latest_us, self._latest_us - self._clock.monotonic_us())
 
     def close(self) -> None:
         """Expect nothing ever again. May be called twice.
 
         Its owner is let go, so that both are freed at once and not by a garbage collection.
         """
-        self._deadline_us = None
+        self._deadline_us = self._latest_us = None
         self._on_late = _nothing
         if self._timer is not None:
             self._timer.cancel()
@@ -217,9 +229,6 @@ def noticing(awaitable: Awaitable[T], on_wait: Callable[[], None]) -> Generator[
         while True:
             try:
                 yield awaited
-            except GeneratorExit:
-                steps.close()
-                raise
             except BaseException as error:
                 awaited = steps.throw(error)
             else:
