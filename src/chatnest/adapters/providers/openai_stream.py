@@ -103,24 +103,27 @@ class AnswerDecoder(StreamDecoder):
         if chunk.error:
             raise error_inside(chunk.error)
         for choice in chunk.choices or ():
-            if choice.index == 0:
-                if choice.delta is not None:
-                    self._take_delta(choice.delta, payload, events)
-                if choice.finish_reason:
-                    self._take_end(choice.finish_reason, choice.usage)
+            if choice.index != 0:
+                continue
+            if (delta := choice.delta) is not None:
+                # Here and in no function of its own: it comes for each token.
+                if reasoning := delta.reasoning_content or delta.reasoning:
+                    events.append(ReasoningDelta(reasoning))
+                if content := delta.content:
+                    if isinstance(content, str):
+                        events.append(TextDelta(content))
+                    else:
+                        events += _content_events(content)
+                if delta.refusal or delta.tool_calls or delta.function_call is not None:
+                    self._take_rest(delta, payload, events)
+            if choice.finish_reason:
+                self._take_end(choice.finish_reason, choice.usage)
         if chunk.usage:
             self._take_usage(chunk.usage)
         if chunk.x_groq is not None:
             self._take_groq(chunk.x_groq)
 
-    def _take_delta(self, delta: _Delta, payload: bytes, events: list[ProviderEvent]) -> None:
-        if reasoning := delta.reasoning_content or delta.reasoning:
-            events.append(ReasoningDelta(reasoning))
-        if content := delta.content:
-            if isinstance(content, str):
-                events.append(TextDelta(content))
-            else:
-                events += _content_events(content)
+    def _take_rest(self, delta: _Delta, payload: bytes, events: list[ProviderEvent]) -> None:
         if delta.refusal:
             events.append(RefusalDelta(delta.refusal))
         if delta.tool_calls:

@@ -49,7 +49,15 @@ class EventDecoder:
         """
         if self._at_start:
             read = self._without_bom(read)
-        elif read.find(b"\n") == len(read) - len(_EVENT_END) and self._is_between(read):
+        elif (
+            # One plain event between two others, as nearly every read is: seen here, without a
+            # call, because it comes for each token.
+            read.find(b"\n") == len(read) - len(_EVENT_END)
+            and read.endswith(_EVENT_END)
+            and read.startswith(_DATA)
+            and b"\r" not in read
+            and not (self._line or self._data or self._was_cr)
+        ):
             return [read[len(_DATA) : -len(_EVENT_END)]]
         if self._was_cr or b"\r" in read:
             read = self._with_lf(read)
@@ -65,12 +73,6 @@ class EventDecoder:
         if read or self._data:
             self._keep(read)
         return events
-
-    def _is_between(self, read: bytes) -> bool:
-        """Whether *read*, which has no line end before its last two bytes, is one plain event."""
-        is_begun = self._line or self._data or self._was_cr
-        is_plain = read.startswith(_DATA) and read.endswith(_EVENT_END) and b"\r" not in read
-        return is_plain and not is_begun
 
     def _completed(self, read: bytes) -> bytes:
         """*read* with the beginning of its first line in front of it."""

@@ -111,9 +111,15 @@ class ChatNestEncoder:
     def encode(self, batch: EventBatch) -> bytes:
         """The frames of *batch*, joined; never fails for what is in a text."""
         try:
-            return _joined(batch, to_json)
+            frames: list[bytes] = []
+            for event in batch:
+                if type(event) is TextDelta:
+                    frames += (_TOKEN, to_json(event.text), FRAME_END)
+                else:
+                    frames.append(_rare_frame(event, to_json))
+            return b"".join(frames)
         except UnicodeEncodeError:
-            return _joined(batch, to_escaped_json)
+            return b"".join([_rare_frame(event, to_escaped_json) for event in batch])
 
 
 class ChatNestDialect:
@@ -148,16 +154,6 @@ class ChatNestDialect:
     def error(self, error: Exception | PublicError) -> WireResponse:
         """The original's JSON, and beside it what may be known of *error*."""
         return _response(error_problem(error), ())
-
-
-def _joined(batch: EventBatch, encode: Callable[[object], bytes]) -> bytes:
-    frames: list[bytes] = []
-    for event in batch:
-        if type(event) is TextDelta:
-            frames += (_TOKEN, encode(event.text), FRAME_END)
-        else:
-            frames.append(_rare_frame(event, encode))
-    return b"".join(frames)
 
 
 def _rare_frame(event: ChatEvent, encode: Callable[[object], bytes]) -> bytes:
