@@ -60,10 +60,12 @@ class DictServer:
         return answer
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(
+        self, keys: Keys, versions: Mapping[Key, str]
+    ) -> AsyncIterator[Committed | Conflict]:
         self.turns += 1
         self._in_turn = self.can_take_turns
-        yield
+        yield await self.commit(keys, versions, Change(None))
         self._in_turn = False
 
     def put(self, *accounts: Account) -> None:
@@ -132,7 +134,7 @@ async def test_a_row_of_somebody_else_is_told_and_the_step_runs_on_it(
     assert server.turns == 0
 
 
-async def test_where_others_write_a_step_runs_once_and_on_what_they_wrote(
+async def test_where_others_write_a_step_runs_once_in_a_turn_and_on_what_they_wrote(
     ledger: CompareAndSetLedger, server: DictServer
 ) -> None:
     ran: list[int] = []
@@ -148,9 +150,10 @@ async def test_where_others_write_a_step_runs_once_and_on_what_they_wrote(
         server.put(Account(LEFT, None, settled_by_others))
         await ledger.transact(Keys((LEFT,)), step)
     assert ran == [10, 20]
-    # Nobody writes any more: one look finds that out, and there is none after it.
+    # Nobody writes any more: one turn finds that out, and there is none after it.
     for _ in range(3):
         await add(ledger)
+    assert server.turns == 2 + 1
     assert len(server.asked) == 1 + 2 + 2 * 2 + 2 + 1 + 1
 
 
@@ -202,7 +205,7 @@ async def test_who_always_comes_too_late_takes_a_turn(
     amounts = count(100)
     server.rival = lambda: server.put(Account(LEFT, None, next(amounts)))
     assert await add(ledger) == 102
-    assert (server.turns, len(server.asked)) == (1, 3)
+    assert (server.turns, len(server.asked)) == (1, 4)
     server.rival = lambda: None
     assert await add(ledger) == 103
     assert server.turns == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from tests.support.waiting import until
 pytest_plugins = ["tests.support.postgres_fixtures"]
 
 ADD = (Keys((LEFT,)), adding_to(LEFT, 1))
+NOTHING: tuple[Keys, Mapping[Key, str]] = (Keys(), {})
 
 
 class OvertakenServer(PostgresServer):
@@ -50,10 +51,15 @@ class OvertakenServer(PostgresServer):
         return await super().commit(keys, versions, change)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        async with super().turn() if self._has_turns else nullcontext():
-            self._is_alone = self._has_turns
-            yield
+    async def turn(
+        self, keys: Keys, versions: Mapping[Key, str]
+    ) -> AsyncIterator[Committed | Conflict]:
+        if not self._has_turns:
+            yield await self.commit(keys, versions, Change(None))
+            return
+        async with super().turn(keys, versions) as found:
+            self._is_alone = True
+            yield found
 
 
 @pytest.fixture
@@ -109,7 +115,7 @@ async def test_while_a_turn_is_open_others_wait_and_its_owner_writes(
     other = PostgresServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
     try:
         await CompareAndSetLedger(other).transact(*ADD)
-        async with server.turn():
+        async with server.turn(*NOTHING):
             late = asyncio.ensure_future(CompareAndSetLedger(other).transact(*ADD))
             own_too = asyncio.ensure_future(CompareAndSetLedger(server).transact(*ADD))
             await until(lambda: _is(waiting_for_locks(url, ledger), 2))
@@ -132,7 +138,7 @@ async def test_a_turn_that_ends_in_an_error_wrote_nothing_and_is_over(
     assert await store.transact(*ADD) == 1
 
     async def fail_in_turn() -> None:
-        async with server.turn():
+        async with server.turn(*NOTHING):
             assert await store.transact(*ADD) == 2
             raise LookupError
 
@@ -148,7 +154,7 @@ async def test_a_turn_ends_when_its_owner_dies(
     other = PostgresServer(url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
 
     async def die_in_turn() -> None:
-        async with server.turn(), connected(url) as connection:
+        async with server.turn(*NOTHING), connected(url) as connection:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = "
                 f"'advisory' AND objid = '{ledger}.accounts'::regclass"
@@ -171,7 +177,7 @@ async def test_who_waits_too_long_for_a_turn_is_told_so(
     async with connected(url) as connection, connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({key})")
         with pytest.raises(StoreUnavailableError, match="locked"):
-            async with server.turn():
+            async with server.turn(*NOTHING):
                 pass
         with pytest.raises(StoreUnavailableError, match="locked"):
             await CompareAndSetLedger(server).transact(*ADD)

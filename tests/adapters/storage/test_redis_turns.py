@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from chatnest.adapters.storage.compare_and_set import (
     Key,
 )
 from chatnest.adapters.storage.redis_server import RedisServer
+from chatnest.domain.budget import Account
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ledger import Change, Keys
 from chatnest.testing.clock import ManualClock
@@ -27,6 +28,7 @@ from tests.support.redis_servers import drop_ledger
 pytest_plugins = ["tests.support.redis_fixtures"]
 
 ADD = (Keys((LEFT,)), adding_to(LEFT, 1))
+NOTHING: tuple[Keys, Mapping[Key, str]] = (Keys(), {})
 
 
 class WaitingClock(SystemClock):
@@ -63,9 +65,14 @@ class OvertakenServer(RedisServer):
         return await super().commit(keys, versions, change)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        async with super().turn() if self._has_turns else nullcontext():
-            yield
+    async def turn(
+        self, keys: Keys, versions: Mapping[Key, str]
+    ) -> AsyncIterator[Committed | Conflict]:
+        if not self._has_turns:
+            yield await self.commit(keys, versions, Change(None))
+            return
+        async with super().turn(keys, versions) as found:
+            yield found
 
 
 @pytest.fixture
@@ -105,7 +112,7 @@ async def test_while_one_has_its_turn_others_read_and_do_not_write(
 ) -> None:
     clock = WaitingClock()
     other = RedisServer(redis_url, clock, SystemRandomness(SystemClock()), ledger=ledger)
-    async with server.turn():
+    async with server.turn(*NOTHING):
         writing = asyncio.ensure_future(CompareAndSetLedger(other).transact(*ADD))
         await clock.waited.wait()
         assert await read_account(CompareAndSetLedger(other), LEFT) is None
@@ -120,10 +127,10 @@ async def test_two_turns_do_not_overlap(server: RedisServer, redis_url: str, led
     order: list[str] = []
 
     async def follow() -> None:
-        async with other.turn():
+        async with other.turn(*NOTHING):
             order.append("second")
 
-    async with server.turn():
+    async with server.turn(*NOTHING):
         following = asyncio.ensure_future(follow())
         await clock.waited.wait()
         order.append("first")
@@ -139,7 +146,7 @@ async def test_a_turn_whose_process_died_ends_by_itself(
         pass
 
     with pytest.raises(Died):
-        async with server.turn():
+        async with server.turn(*NOTHING):
             raise Died
     async with Redis.from_url(redis_url) as client:
         assert 0 < await client.pttl(f"{{{ledger}}}:turn") <= 1_000
@@ -150,12 +157,30 @@ async def test_a_turn_ends_at_once_and_never_somebody_elses(
     server: RedisServer, redis_url: str, ledger: str
 ) -> None:
     async with Redis.from_url(redis_url) as client:
-        async with server.turn():
+        async with server.turn(*NOTHING):
             pass
         assert await client.get(f"{{{ledger}}}:turn") is None
-        async with server.turn():
+        async with server.turn(*NOTHING):
             await client.set(f"{{{ledger}}}:turn", "another's")
         assert await client.get(f"{{{ledger}}}:turn") == b"another's"
+
+
+async def test_a_turn_tells_how_its_rows_are_and_ends_with_what_is_written(
+    server: RedisServer, redis_url: str, ledger: str
+) -> None:
+    await CompareAndSetLedger(server).transact(*ADD)
+    keys, added = Keys((LEFT,)), Change(None, accounts=(Account(LEFT, None, 2),))
+    async with Redis.from_url(redis_url) as client, server.turn(keys, {}) as found:
+        assert isinstance(found, Conflict)
+        assert found.current[LEFT].row == Account(LEFT, None, 1)
+        assert await client.get(f"{{{ledger}}}:turn") is not None
+
+        versions: dict[Key, str] = {LEFT: found.current[LEFT].version}
+        assert isinstance(await server.commit(keys, versions, Change(None)), Committed)
+        assert await client.get(f"{{{ledger}}}:turn") is not None
+        assert isinstance(await server.commit(keys, versions, added), Committed)
+        assert await client.get(f"{{{ledger}}}:turn") is None
+    assert await read_account(CompareAndSetLedger(server), LEFT) == Account(LEFT, None, 2)
 
 
 async def test_who_waits_too_long_for_others_is_told_so(
@@ -168,7 +193,7 @@ async def test_who_waits_too_long_for_others_is_told_so(
         await client.set(f"{{{ledger}}}:turn", "another's")
     waiting = [
         asyncio.ensure_future(CompareAndSetLedger(patient).transact(*ADD)),
-        asyncio.ensure_future(patient.turn().__aenter__()),
+        asyncio.ensure_future(patient.turn(*NOTHING).__aenter__()),
     ]
     async with asyncio.timeout(20):
         while not all(task.done() for task in waiting):

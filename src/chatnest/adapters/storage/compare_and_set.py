@@ -3,7 +3,8 @@
 A step runs on rows that this process remembers. What it changes is written only if every row that
 it named is still as remembered, judged and done by the server as one; otherwise the server says
 how the rows are, and the step runs again on those. Nothing is trusted that was not compared, not
-even for a step that only reads.
+even for a step that only reads. Where others write as well, a batch has a turn in which nobody
+else does.
 
 Each write marks its rows with a version that no other write ever has. Numbers that count would not
 do: a server that came back without its last writes would count to the same number again, with
@@ -71,8 +72,13 @@ class CompareAndSetServer(LedgerReads, Protocol):
             StoreUnavailableError: the outcome is unknown.
         """
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def turn(
+        self, keys: Keys, versions: Mapping[Key, str]
+    ) -> AbstractAsyncContextManager[Committed | Conflict]:
         """While it is open no other process commits; it ends by itself if this one dies.
+
+        It gives how the rows at *keys* are in it, as ``commit`` would say it of no change. It may
+        end with the first change that is committed in it.
 
         Raises:
             StoreUnavailableError: on entering; the server did not answer, or others took too long.
@@ -100,26 +106,27 @@ class CompareAndSetLedger:
 
     async def transact(self, keys: Keys, step: Step[T]) -> T:
         """See :meth:`chatnest.domain.ports.LedgerStore.transact`."""
-        if self._others_write:
-            await self._look(keys)
-        change = await self._attempt(keys, step, _FREE_ATTEMPTS)
+        change = None
+        if not self._others_write:
+            change = await self._attempt(keys, step, _FREE_ATTEMPTS)
         if change is None:
-            async with self._server.turn():
-                change = await self._attempt(keys, step, _ATTEMPTS_IN_TURN)
+            change = await self._in_turn(keys, step)
         if change is None:
             raise StoreUnavailableError("others write to the ledger all the time")
         return change.result
 
-    async def _look(self, keys: Keys) -> None:
-        """Ask for rows that others have changed, before work is done on old ones for nothing.
+    async def _in_turn(self, keys: Keys, step: Step[T]) -> Change[T] | None:
+        """What becomes of *step* while nobody else writes.
 
-        It takes the round trip that would have found out as much.
+        Where others write all the time it is judged once so, and meanwhile more steps come
+        together for the next batch.
         """
         _, versions = self._recall(keys)
-        answer = await self._server.commit(keys, versions, Change(None))
-        self._others_write = False
-        if isinstance(answer, Conflict):
-            self._correct(keys, versions, answer.current)
+        async with self._server.turn(keys, versions) as found:
+            self._others_write = False
+            if isinstance(found, Conflict):
+                self._correct(keys, versions, found.current)
+            return await self._attempt(keys, step, _ATTEMPTS_IN_TURN)
 
     async def _attempt(self, keys: Keys, step: Step[T], attempts: int) -> Change[T] | None:
         for _ in range(attempts):

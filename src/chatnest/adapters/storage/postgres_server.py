@@ -75,7 +75,9 @@ class PostgresServer:
         return Committed(version) if current is None else Conflict(read_current(current))
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(
+        self, keys: Keys, versions: Mapping[Key, str]
+    ) -> AsyncIterator[Committed | Conflict]:
         """See :class:`~chatnest.adapters.storage.compare_and_set.CompareAndSetServer`.
 
         It is one transaction, which this task's commits are part of, and which the server ends
@@ -86,7 +88,7 @@ class PostgresServer:
             await connection.execute(self._asks.begin_turn)
             self._turns[task] = connection
             try:
-                yield
+                yield await self._compare(keys, versions)
             finally:
                 del self._turns[task]
             await connection.execute("COMMIT")

@@ -3,13 +3,15 @@
 -- KEYS: schema, turn, sequence, rewritten, changes, due, closed; then the named rows: accounts,
 --       then rate states, then holds.
 -- ARGV: schema version, own turn or '', length of the ledger's prefix, how many milliseconds rate
---       states live; how many rows are accounts and how many rate states; length of the version
---       that new values begin with, how many rows are written or go; then for each named row the
---       version that it must have, '' for a row that must be missing; then for each its new value,
---       '' where it stays, '-' where it goes.
+--       states live; how many milliseconds the own turn lasts where it begins here, or 0; how many
+--       rows are accounts and how many rate states; length of the version that new values begin
+--       with, how many rows are written or go; then for each named row the version that it must
+--       have, '' for a row that must be missing; then for each its new value, '' where it stays,
+--       '-' where it goes.
 --
--- Answers 'written', or having written nothing: 'schema' where the ledger has another one, 'turn'
--- where another process has its turn, or the values of all named rows where one is not as expected.
+-- Answers 'written', or 'ended' where the own turn has ended with what was written; or having
+-- written nothing: 'schema' where the ledger has another one, 'turn' where another process has its
+-- turn, or the values of all named rows where one is not as expected.
 --
 -- Amounts and instants stay strings throughout: Lua's numbers are doubles, exact to 2^53 only.
 -- Other callers wait while this runs, so what it does for each row is little: no pattern is matched
@@ -24,18 +26,22 @@ local SPACE = 32
 
 local rows = #KEYS - FIXED
 local prefix_length = tonumber(ARGV[3])
-local last_account = tonumber(ARGV[5])
-local last_rate = last_account + tonumber(ARGV[6])
-local version_length, writes = tonumber(ARGV[7]), tonumber(ARGV[8])
+local turn_ms = tonumber(ARGV[5])
+local last_account = tonumber(ARGV[6])
+local last_rate = last_account + tonumber(ARGV[7])
+local version_length, writes = tonumber(ARGV[8]), tonumber(ARGV[9])
 -- Where in ARGV the expected versions and the new values are, less the number of their row.
-local EXPECTED, VALUE = 8, 8 + rows
+local EXPECTED, VALUE = 9, 9 + rows
 
 local ledger = redis.call('MGET', KEYS[1], KEYS[2])
 if ledger[1] ~= ARGV[1] then
   return 'schema'
 end
-if ledger[2] and ledger[2] ~= ARGV[2] and writes > 0 then
+if ledger[2] and ledger[2] ~= ARGV[2] and (writes > 0 or turn_ms > 0) then
   return 'turn'
+end
+if turn_ms > 0 then
+  redis.call('SET', KEYS[2], ARGV[2], 'PX', turn_ms)
 end
 
 local current = {}
@@ -181,5 +187,9 @@ in_parts(closed_removed, on('ZREM', KEYS[7]))
 in_parts(closed_added, on('ZADD', KEYS[7]))
 if rewritten then
   redis.call('INCR', KEYS[4])
+end
+if ledger[2] then
+  redis.call('DEL', KEYS[2])
+  return 'ended'
 end
 return 'written'

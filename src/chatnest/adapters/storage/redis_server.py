@@ -71,35 +71,27 @@ class RedisServer:
         self, keys: Keys, versions: Mapping[Key, str], change: Change[Any]
     ) -> Committed | Conflict:
         """See :class:`~chatnest.adapters.storage.compare_and_set.CompareAndSetServer`."""
-        named: tuple[Key, ...] = (*keys.accounts, *keys.rates, *keys.holds)
-        version = self._randomness.new_id()
-        rest = (
-            len(keys.accounts),
-            len(keys.rates),
-            *commit_arguments(named, versions, change, version),
-        )
-        answer = await self._committed([name_of(key) for key in named], rest)
-        if answer == b"written":
-            return Committed(version)
-        return Conflict(read_rows(named, answer))
+        return await self._commit(keys, versions, change)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(
+        self, keys: Keys, versions: Mapping[Key, str]
+    ) -> AsyncIterator[Committed | Conflict]:
         """See :class:`~chatnest.adapters.storage.compare_and_set.CompareAndSetServer`.
 
         Where it is left by an error it ends by itself, within a second: to ask a server that may
         not answer would take longer.
         """
-        token = self._randomness.new_id()
-        await self._take_turn(token)
-        self._own_turn = token
+        self._own_turn = token = self._randomness.new_id()
         try:
-            yield
+            yield await self._commit(keys, versions, Change(None), turn_ms=_TURN_MS)
+            has_ended = not self._own_turn
         finally:
             self._own_turn = ""
-        # What was committed is committed, whether or not the turn could be ended.
-        with suppress(StoreUnavailableError):
-            await self._commits.run(_END_TURN, [self._key("turn")], [token])
+        if not has_ended:
+            # What was committed is committed, whether or not the turn could be ended.
+            with suppress(StoreUnavailableError):
+                await self._commits.run(_END_TURN, [self._key("turn")], [token])
 
     async def due_holds(self, now: int, most: int) -> Sequence[Hold]:
         """See :meth:`chatnest.domain.ports.LedgerReads.due_holds`."""
@@ -126,6 +118,25 @@ class RedisServer:
     def _key(self, name: str) -> str:
         return self._prefix + name
 
+    async def _commit(
+        self, keys: Keys, versions: Mapping[Key, str], change: Change[Any], turn_ms: int = 0
+    ) -> Committed | Conflict:
+        """Compare and set; with *turn_ms* the own turn begins with it, and is of that length."""
+        named: tuple[Key, ...] = (*keys.accounts, *keys.rates, *keys.holds)
+        version = self._randomness.new_id()
+        rest = (
+            turn_ms,
+            len(keys.accounts),
+            len(keys.rates),
+            *commit_arguments(named, versions, change, version),
+        )
+        answer = await self._committed([name_of(key) for key in named], rest)
+        if answer == b"ended":
+            self._own_turn = ""
+        elif answer != b"written":
+            return Conflict(read_rows(named, answer))
+        return Committed(version)
+
     async def _committed(self, names: Sequence[str], rest: Command) -> Any:
         """What the commit script answers once no other process has its turn."""
         began_us = self._clock.monotonic_us()
@@ -138,12 +149,6 @@ class RedisServer:
                 return answer
             await self._pause(began_us, pause_us)
             pause_us = _PAUSE_US
-
-    async def _take_turn(self, token: str) -> None:
-        began_us = self._clock.monotonic_us()
-        take = ("SET", self._key("turn"), token, "NX", "PX", _TURN_MS)
-        while await self._commits.ask(*take) is None:
-            await self._pause(began_us, _PAUSE_US)
 
     async def _pause(self, began_us: int, pause_us: int) -> None:
         if self._clock.monotonic_us() - began_us > _LONGEST_WAIT_US:
