@@ -16,6 +16,7 @@ from chatnest.adapters.storage.compare_and_set import (
     Key,
 )
 from chatnest.adapters.storage.postgres_server import PostgresServer
+from chatnest.domain.budget import Account
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ledger import Change, Keys
 from chatnest.testing.ledger_cases import read_account
@@ -145,6 +146,17 @@ async def test_a_turn_that_ends_in_an_error_wrote_nothing_and_is_over(
     with pytest.raises(LookupError):
         await fail_in_turn()
     assert await store.transact(*ADD) == 2
+
+
+async def test_a_turn_tells_how_its_rows_are(server: PostgresServer) -> None:
+    await CompareAndSetLedger(server).transact(*ADD)
+
+    async with server.turn(Keys((LEFT,)), {}) as found:
+        assert isinstance(found, Conflict)
+    assert found.current[LEFT].row == Account(LEFT, None, 1)
+    known: dict[Key, str] = {LEFT: found.current[LEFT].version}
+    async with server.turn(Keys((LEFT,)), known) as found:
+        assert isinstance(found, Committed)
 
 
 async def test_a_turn_ends_when_its_owner_dies(

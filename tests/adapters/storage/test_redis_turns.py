@@ -16,6 +16,7 @@ from chatnest.adapters.storage.compare_and_set import (
     Conflict,
     Key,
 )
+from chatnest.adapters.storage.redis_link import Script
 from chatnest.adapters.storage.redis_server import RedisServer
 from chatnest.domain.budget import Account
 from chatnest.domain.errors import StoreUnavailableError
@@ -181,6 +182,28 @@ async def test_a_turn_tells_how_its_rows_are_and_ends_with_what_is_written(
         assert isinstance(await server.commit(keys, versions, added), Committed)
         assert await client.get(f"{{{ledger}}}:turn") is None
     assert await read_account(CompareAndSetLedger(server), LEFT) == Account(LEFT, None, 2)
+
+
+async def test_where_others_write_a_batch_takes_two_round_trips(
+    server: RedisServer, redis_url: str, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = RedisServer(redis_url, SystemClock(), SystemRandomness(SystemClock()), ledger=ledger)
+    ours, theirs = CompareAndSetLedger(server), CompareAndSetLedger(other)
+    run, runs = server._commits.run, list[Script]()
+
+    async def counted(script: Script, *rest: Any) -> Any:
+        runs.append(script)
+        return await run(script, *rest)
+
+    monkeypatch.setattr(server._commits, "run", counted)
+    await ours.transact(*ADD)
+    # The first collision tells that others write; from then on there is a turn each time.
+    for _ in range(3):
+        await theirs.transact(*ADD)
+        runs.clear()
+        await ours.transact(*ADD)
+        assert len(runs) == 2
+    await other.aclose()
 
 
 async def test_who_waits_too_long_for_others_is_told_so(
