@@ -171,7 +171,11 @@ async def test_what_gives_at_once_is_not_noticed() -> None:
 async def test_what_waits_is_noticed_once_and_gives_what_it_would() -> None:
     told: list[str] = []
     first, second, third = waits = [asyncio.get_running_loop().create_future() for _ in range(3)]
-    watched = asyncio.create_task(noticing(insists(waits), lambda: told.append("waits")))
+
+    async def watch() -> str:
+        return await noticing(insists(waits), lambda: told.append("waits"))
+
+    watched = asyncio.create_task(watch())
     await asyncio.sleep(0)
     assert told == ["waits"]
 
@@ -188,7 +192,11 @@ async def test_what_waits_is_noticed_once_and_gives_what_it_would() -> None:
 
 async def test_an_error_after_a_wait_is_raised() -> None:
     after = asyncio.get_running_loop().create_future()
-    watched = asyncio.create_task(noticing(raises(LookupError(), after), lambda: None))
+
+    async def watch() -> str:
+        return await noticing(raises(LookupError(), after), lambda: None)
+
+    watched = asyncio.create_task(watch())
     await asyncio.sleep(0)
 
     after.set_result(None)
