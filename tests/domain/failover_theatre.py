@@ -96,7 +96,8 @@ class Theatre(World):
         assert [target.calls for target in targets] == [0] * len(targets)
         assert set(await self.held()) == {0}
         assert HoldState.HELD not in {hold.state for hold in await self.journal()}
-        assert asyncio.all_tasks() == others
+        # One that ran beside the test may have ended meanwhile.
+        assert asyncio.all_tasks() <= others
         assert self.clock.pending == 0
 
 

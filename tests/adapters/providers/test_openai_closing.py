@@ -239,7 +239,7 @@ async def test_closing_leaves_no_task_behind() -> None:
         assert asyncio.all_tasks() > before
         await provider.aclose()
         await settle()
-        assert asyncio.all_tasks() == before
+        assert asyncio.all_tasks() <= before
 
 
 async def test_an_answer_that_is_done_before_its_body_ends_delays_nobody(
