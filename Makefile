@@ -40,6 +40,7 @@ help: ## list the targets
 serve: $(VENV)/.serves ## serve a real model on this machine, without an API key (ARGS="--port 9000")
 	@exec $(BIN)/chatnest serve $(ARGS)
 
+# A page's blocks, and some tests of a file, build on each other: they run in one process.
 test: $(VENV)/.develops ## run every test (ARGS="tests/domain -k budget")
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 

@@ -45,7 +45,8 @@ def main() -> None:
     )
     people = cycle([Principal(f"user:{number}") for number in range(KEYS)])
     plugin = ChatNestPlugin(config, resolve_principal=lambda connection: next(people))
-    app = Litestar(plugins=[plugin], on_startup=[collect_less])
+    # Without what Litestar logs by default: a line for each call, through a thread of its own.
+    app = Litestar(plugins=[plugin], on_startup=[collect_less], logging_config=None)
     settings = uvicorn_settings(config, app)
     settings.port = config.port
     uvicorn.Server(settings).run()

@@ -4,7 +4,7 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
+from dataclasses import FrozenInstanceError, field, fields, make_dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -30,18 +30,14 @@ class Made:
         object.__setattr__(self, "double", self.count * 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """The same, by the standard library."""
-
-    name: str
-    count: int = 3
-    seen: list[int] = field(default_factory=list)
-    kept: dict[str, int] = field(init=False, default_factory=dict, compare=False)
-    double: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "double", self.count * 2)
+# The same, by the standard library.
+Slow = make_dataclass(
+    "Slow",
+    [(each.name, each.type, each) for each in fields(Made)],
+    namespace={"__post_init__": Made.__post_init__},
+    frozen=True,
+    slots=True,
+)
 
 
 @value

@@ -6,8 +6,8 @@ forgetful about nothing: its rows outlive its restarts.
 
 import asyncio
 import pickle
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from chatnest.adapters.storage.compare_and_set import (
@@ -22,6 +22,7 @@ from chatnest.domain.budget import Account, Hold, HoldState
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ledger import Change, Keys, LedgerPage
 from chatnest.domain.ports import Clock, Randomness
+from tests.support.turns import no_turn
 
 _PAGE = 200
 
@@ -135,11 +136,10 @@ class RowsClient:
         )
         return answer
 
-    @asynccontextmanager
-    async def turn(
+    def turn(
         self, keys: Keys, versions: Mapping[Key, str]
-    ) -> AsyncIterator[Committed | Conflict]:
-        yield await self.commit(keys, versions, Change(None))
+    ) -> AbstractAsyncContextManager[Committed | Conflict]:
+        return no_turn(self, keys, versions)
 
     async def due_holds(self, now: int, most: int) -> Sequence[Hold]:
         return list(await self._ask("due_holds", now, most))

@@ -10,6 +10,7 @@ from typing import Final
 from chatnest.domain.chat import ChatService
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ports import Clock
+from chatnest.domain.watchdog import until_done
 from chatnest.domain.windows import US_PER_S
 
 _logger = logging.getLogger("chatnest.app")
@@ -43,7 +44,7 @@ class Upkeep:
             yield
         finally:
             task.cancel()
-            await asyncio.wait((task,))
+            await until_done(task)
 
     async def _run(self) -> None:
         while True:

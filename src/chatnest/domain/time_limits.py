@@ -18,8 +18,6 @@ class CallLimits:
         self._wait = wait
         # One for whichever is due first: every call has them all the time.
         self._watchdog = Watchdog(clock, self._is_late)
-        self._clock = clock
-        self._ends_us = 0
         self._awaited = ""
         self.late: Failure | None = None
         self.farewell: PublicError | None = None
@@ -33,7 +31,6 @@ class CallLimits:
 
     def begin(self) -> None:
         """The call begins: its total time runs."""
-        self._ends_us = self._clock.monotonic_us() + self._limits.total_us
         self._watchdog.limit(self._limits.total_us)
 
     def expect_first(self) -> None:
@@ -66,7 +63,7 @@ class CallLimits:
         self._watchdog.close()
 
     def _is_late(self) -> None:
-        if self._clock.monotonic_us() >= self._ends_us:
+        if self._watchdog.is_at_limit:
             self._end("total")
             return
         self._watchdog.relax()

@@ -1,6 +1,6 @@
 """Values: frozen dataclasses with slots that take less than half the time to make.
 
-A request makes some two hundred of them, and the constructor that ``dataclass(frozen=True)``
+A request makes some seventy of them, and the constructor that ``dataclass(frozen=True)``
 writes pays for each field with a call that looks it up by name. A value is born as an instance of
 a twin, a class with the same slots that may be written to, and is frozen once its fields are set.
 """

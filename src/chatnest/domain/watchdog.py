@@ -56,6 +56,11 @@ class Watchdog:
         self._latest_us = now_us + within_us
         self.expect_within(within_us, now_us)
 
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether the time of a limit has passed."""
+        return self._latest_us is not None and self._clock.monotonic_us() >= self._latest_us
+
     def relax(self) -> None:
         """Expect nothing for now, apart from a limit."""
         self._deadline_us = self._latest_us
@@ -77,7 +82,7 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due_us = due_us
-        self._timer = self._clock.call_later(left_us, self._fire)
+        self._timer = self._clock.call_later(max(0, left_us), self._fire)
 
     def _fire(self) -> None:
         self._timer = None
@@ -139,10 +144,13 @@ class Interruption:
             self._waiting = False
             self._cancel()
 
-    def give_up(self) -> None:
-        """The current task leaves what it waited for, and is cancelled where that takes long."""
+    def take_over(self) -> None:
+        """The current task goes on with what another one may have waited for."""
         if asyncio.current_task() is not self._task:
             self.begin()
+
+    def give_up(self) -> None:
+        """The task leaves what it waited for, and is cancelled where that takes long."""
         self._waiting = False
         self._insist()
 
@@ -206,6 +214,7 @@ class BoundedContext(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         self._on_leaving(error)
+        self._wait.take_over()
         try:
             await noticing(self._context.__aexit__(kind, error, trace), self._wait.give_up)
         except asyncio.CancelledError:
@@ -238,14 +247,14 @@ def noticing(awaitable: Awaitable[T], on_wait: Callable[[], None]) -> Generator[
         return result
 
 
-async def until_done(task: asyncio.Future[Any]) -> None:
-    """Wait until *task* is done; it is neither cancelled nor read.
+async def until_done(task: asyncio.Future[Any], sooner: asyncio.Future[None] | None = None) -> None:
+    """Wait until *task* is done, or *sooner*; the task is neither cancelled nor read.
 
     What ``asyncio.wait`` does for any number, for one in a tenth of the time.
     """
     if task.done():
         return
-    ended = asyncio.get_running_loop().create_future()
+    ended = asyncio.get_running_loop().create_future() if sooner is None else sooner
     wake = partial(_wake, ended)
     task.add_done_callback(wake)
     try:
@@ -264,12 +273,9 @@ async def wait_within(clock: Clock, task: asyncio.Future[Any], limit_us: int) ->
     if task.done():
         return True
     late = asyncio.get_running_loop().create_future()
-    wake = partial(_wake, late)
-    timer = clock.call_later(limit_us, wake)
-    task.add_done_callback(wake)
+    timer = clock.call_later(limit_us, partial(_wake, late))
     try:
-        await late
+        await until_done(task, late)
     finally:
         timer.cancel()
-        task.remove_done_callback(wake)
     return task.done()

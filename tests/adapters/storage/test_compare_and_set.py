@@ -22,7 +22,7 @@ from chatnest.domain.budget import Account, AccountKey, Unit
 from chatnest.domain.errors import StoreUnavailableError
 from chatnest.domain.ledger import Change, Keys, Rows
 from chatnest.domain.windows import Period
-from chatnest.testing.ledger_cases import NOON, closed, open_hold, read, writing
+from chatnest.testing.ledger_cases import NOON, closed, open_hold, read, read_account, writing
 from chatnest.testing.ledger_races import LEFT, RIGHT, adding_to
 
 OTHER = AccountKey("other", Unit.TOKENS, Period.DAY, NOON)
@@ -39,6 +39,7 @@ class DictServer:
         self.rival: Callable[[], None] = lambda: None
         self.is_reply_lost = False
         self.can_take_turns = True
+        self.takes_writes = True
         self.hangs: asyncio.Event | None = None
         self._in_turn = False
         self._versions = count(1)
@@ -63,6 +64,8 @@ class DictServer:
     async def turn(
         self, keys: Keys, versions: Mapping[Key, str]
     ) -> AsyncIterator[Committed | Conflict]:
+        if not self.takes_writes:
+            raise StoreUnavailableError("no writes")
         self.turns += 1
         self._in_turn = self.can_take_turns
         yield await self.commit(keys, versions, Change(None))
@@ -209,6 +212,18 @@ async def test_who_always_comes_too_late_takes_a_turn(
     server.rival = lambda: None
     assert await add(ledger) == 103
     assert server.turns == 1
+
+
+async def test_a_server_that_gives_no_turn_can_still_be_read(
+    ledger: CompareAndSetLedger, server: DictServer
+) -> None:
+    await add(ledger)
+    server.put(Account(LEFT, None, 5))
+    assert await add(ledger) == 6
+    server.takes_writes = False
+    with pytest.raises(StoreUnavailableError, match="no writes"):
+        await add(ledger)
+    assert await read_account(ledger, LEFT) == Account(LEFT, None, 6)
 
 
 async def test_who_always_comes_too_late_and_gets_no_turn_is_told_so(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from chatnest.domain.ledger import Change, Keys
 from chatnest.testing.ledger_cases import read_account
 from chatnest.testing.ledger_races import LEFT, adding_to
 from tests.support.postgres_servers import connected, drop_ledger
+from tests.support.turns import no_turn
 from tests.support.waiting import until
 
 pytest_plugins = ["tests.support.postgres_fixtures"]
@@ -55,11 +57,9 @@ class OvertakenServer(PostgresServer):
     async def turn(
         self, keys: Keys, versions: Mapping[Key, str]
     ) -> AsyncIterator[Committed | Conflict]:
-        if not self._has_turns:
-            yield await self.commit(keys, versions, Change(None))
-            return
-        async with super().turn(keys, versions) as found:
-            self._is_alone = True
+        self._is_alone = self._has_turns
+        turn = super().turn if self._has_turns else partial(no_turn, self)
+        async with turn(keys, versions) as found:
             yield found
 
 

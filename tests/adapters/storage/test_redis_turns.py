@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from chatnest.testing.clock import ManualClock
 from chatnest.testing.ledger_cases import read_account
 from chatnest.testing.ledger_races import LEFT, adding_to
 from tests.support.redis_servers import drop_ledger
+from tests.support.turns import no_turn
 
 pytest_plugins = ["tests.support.redis_fixtures"]
 
@@ -69,10 +71,8 @@ class OvertakenServer(RedisServer):
     async def turn(
         self, keys: Keys, versions: Mapping[Key, str]
     ) -> AsyncIterator[Committed | Conflict]:
-        if not self._has_turns:
-            yield await self.commit(keys, versions, Change(None))
-            return
-        async with super().turn(keys, versions) as found:
+        turn = super().turn if self._has_turns else partial(no_turn, self)
+        async with turn(keys, versions) as found:
             yield found
 
 

@@ -122,8 +122,9 @@ class CompareAndSetLedger:
         together for the next batch.
         """
         _, versions = self._recall(keys)
+        # First: a server that takes no writes gives no turn, and can be read without one.
+        self._others_write = False
         async with self._server.turn(keys, versions) as found:
-            self._others_write = False
             if isinstance(found, Conflict):
                 self._correct(keys, versions, found.current)
             return await self._attempt(keys, step, _ATTEMPTS_IN_TURN)

@@ -16,7 +16,7 @@ from chatnest.domain.errors import BusyError, ConfigurationError, StoreUnavailab
 from chatnest.domain.folding import Done, Outcome, Raised, Transaction, fold, union
 from chatnest.domain.ledger import Keys, LedgerPage, Step
 from chatnest.domain.ports import Clock, LedgerStore
-from chatnest.domain.watchdog import Watchdog, wait_within
+from chatnest.domain.watchdog import Watchdog, until_done, wait_within
 from chatnest.domain.windows import US_PER_S
 
 T = TypeVar("T")
@@ -324,5 +324,5 @@ async def _leave(
 ) -> None:
     """Close *pages* once the last question to it has ended: a generator that runs cannot be."""
     if asked is not None:
-        await asyncio.wait((asked,))
+        await until_done(asked)
     await pages.aclose()

@@ -22,7 +22,7 @@ from chatnest.adapters.storage.postgres_errors import (
 from chatnest.adapters.storage.postgres_schema import Connection
 from chatnest.domain.errors import ChatNestError, ConfigurationError, StoreUnavailableError
 from chatnest.domain.ports import Clock
-from chatnest.domain.watchdog import wait_within
+from chatnest.domain.watchdog import until_done, wait_within
 from chatnest.domain.windows import US_PER_S
 
 _MOST_CONNECTIONS: Final = 10
@@ -99,7 +99,7 @@ class PostgresLink:
         closing = asyncio.ensure_future(pool.close())
         if not await wait_within(self._clock, closing, _CLOSE_US):
             pool.terminate()
-            await asyncio.wait((closing,))
+            await until_done(closing)
         if not closing.cancelled():
             closing.exception()
 

@@ -23,7 +23,7 @@ from chatnest.adapters.storage.sqlite_reads import closed_holds, due_holds, page
 from chatnest.adapters.storage.sqlite_rows import load, write
 from chatnest.adapters.storage.sqlite_schema import in_transaction
 from chatnest.domain.budget import Hold
-from chatnest.domain.ledger import Keys, LedgerPage, Step
+from chatnest.domain.ledger import Keys, LedgerPage, Step, checked
 from chatnest.domain.ports import Clock
 from chatnest.domain.watchdog import wait_within
 
@@ -101,7 +101,7 @@ class SqliteEngine:
 def _transact(database: apsw.Connection, keys: Keys, step: Step[T]) -> T:
     def work() -> T:
         stored = load(database, keys)
-        change = step(stored)
+        change = checked(keys, step(stored))
         write(database, stored.holds, change)
         return change.result
 
